@@ -1,0 +1,9 @@
+//! klog is an embeddable log engine that keeps Apache Kafka's own on-disk format: the SQLite of Kafka.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("klog runs on Linux only: it needs open file description locks and futexes");
+
+mod error;
+#[doc(hidden)]
+pub mod types;
+pub use error::{Damage, Error, ErrorCode, Result};
