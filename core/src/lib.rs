@@ -5,5 +5,7 @@ compile_error!("klog runs on Linux only: it needs open file description locks an
 
 mod error;
 #[doc(hidden)]
+pub mod sys;
+#[doc(hidden)]
 pub mod types;
 pub use error::{Damage, Error, ErrorCode, Result};

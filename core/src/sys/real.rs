@@ -1,0 +1,253 @@
+//! The real system: Linux.
+
+#![allow(unsafe_code, reason = "four system calls that std does not offer")]
+#![allow(clippy::disallowed_methods, reason = "this is the one place that may call them")]
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::ptr;
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{Clock, Disk, Entry, File, LockKind, LockRange, Locks, Open, Random, Stat, Wait, Woken};
+use crate::types::TimestampMs;
+
+/// The file systems of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+/// A file of this machine.
+#[derive(Debug)]
+pub struct RealFile(fs::File);
+
+impl RealFile {
+    /// The descriptor, for the fork handler's table.
+    pub fn descriptor(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Disk for RealDisk {
+    type File = RealFile;
+
+    fn open(&self, path: &Path, how: Open) -> io::Result<RealFile> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).mode(0o600);
+        match how {
+            Open::Read => {
+                // O_NOATIME is for the owner only; a plain open serves everybody else.
+                match options.custom_flags(libc::O_NOATIME).open(path) {
+                    Err(e) if e.raw_os_error() == Some(libc::EPERM) => options.custom_flags(0),
+                    result => return result.map(RealFile),
+                }
+            }
+            Open::ReadWrite => options.write(true),
+            Open::Create => options.write(true).create(true).truncate(false),
+            Open::CreateNew => options.write(true).create_new(true),
+        };
+        options.open(path).map(RealFile)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().mode(0o700).create(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            let kind = entry.file_type()?;
+            // A link counts as what it points to: people put partitions on other disks that way.
+            let is_dir = kind.is_dir() || (kind.is_symlink() && fs::metadata(entry.path()).is_ok_and(|m| m.is_dir()));
+            entries.push(Entry { name, is_dir });
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        fs::File::open(path)?.sync_all()
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        fs::metadata(path).map(|metadata| stat_of(&metadata))
+    }
+}
+
+fn stat_of(metadata: &fs::Metadata) -> Stat {
+    Stat {
+        len: metadata.len(),
+        modified: TimestampMs(metadata.mtime() * 1000 + metadata.mtime_nsec() / 1_000_000),
+        inode: metadata.ino(),
+        device: metadata.dev(),
+        is_dir: metadata.is_dir(),
+    }
+}
+
+impl File for RealFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, position)
+    }
+
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, position)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        self.0.metadata().map(|metadata| stat_of(&metadata))
+    }
+
+    fn drop_cache(&self, position: u64, len: u64) -> io::Result<()> {
+        // SAFETY: the descriptor is open for as long as `self`; the call touches no memory of ours.
+        let code =
+            unsafe { libc::posix_fadvise(self.descriptor(), position as i64, len as i64, libc::POSIX_FADV_DONTNEED) };
+        if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
+    }
+}
+
+impl RealFile {
+    fn lock_call(&self, command: libc::c_int, kind: libc::c_int, range: LockRange) -> io::Result<libc::flock> {
+        let mut lock = libc::flock {
+            l_type: kind as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: range.start as libc::off_t,
+            l_len: range.len as libc::off_t,
+            l_pid: 0, // OFD locks require it
+        };
+        // SAFETY: the descriptor is open for as long as `self`, and `lock` is a whole `struct flock` that outlives the call.
+        let result = unsafe { libc::fcntl(self.descriptor(), command, &raw mut lock) };
+        if result == -1 { Err(io::Error::last_os_error()) } else { Ok(lock) }
+    }
+}
+
+fn lock_type(kind: LockKind) -> libc::c_int {
+    match kind {
+        LockKind::Shared => libc::F_RDLCK,
+        LockKind::Exclusive => libc::F_WRLCK,
+    }
+}
+
+impl Locks for RealFile {
+    fn try_lock(&self, range: LockRange, kind: LockKind) -> io::Result<bool> {
+        match self.lock_call(libc::F_OFD_SETLK, lock_type(kind), range) {
+            Ok(_) => Ok(true),
+            Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn unlock(&self, range: LockRange) -> io::Result<()> {
+        self.lock_call(libc::F_OFD_SETLK, libc::F_UNLCK, range).map(|_| ())
+    }
+
+    fn is_locked(&self, range: LockRange, kind: LockKind) -> io::Result<bool> {
+        let lock = self.lock_call(libc::F_OFD_GETLK, lock_type(kind), range)?;
+        Ok(libc::c_int::from(lock.l_type) != libc::F_UNLCK)
+    }
+}
+
+/// The clocks of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct RealClock {
+    started: Instant,
+}
+
+impl Default for RealClock {
+    fn default() -> Self {
+        RealClock { started: Instant::now() }
+    }
+}
+
+impl Clock for RealClock {
+    fn now(&self) -> TimestampMs {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        TimestampMs(since.as_millis() as i64)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// Futexes. They are not process-private, since the words will lie in shared memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealWait;
+
+impl Wait for RealWait {
+    fn wait(&self, word: &AtomicU32, expected: u32, timeout: Duration) -> Woken {
+        let time = libc::timespec {
+            tv_sec: timeout.as_secs().min(i32::MAX as u64) as libc::time_t,
+            tv_nsec: libc::c_long::from(timeout.subsec_nanos() as i32),
+        };
+        // SAFETY: `word` is a live, aligned 32-bit word and `time` a live timespec for the whole call; the kernel only reads them.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                ptr::from_ref(word),
+                libc::FUTEX_WAIT,
+                expected,
+                &raw const time,
+                ptr::null::<u32>(),
+                0,
+            )
+        };
+        if result == 0 {
+            return Woken::Woken;
+        }
+        match io::Error::last_os_error().raw_os_error() {
+            Some(libc::ETIMEDOUT) => Woken::TimedOut,
+            Some(libc::EINTR) => Woken::Interrupted,
+            _ => Woken::Woken, // EAGAIN: the word had changed
+        }
+    }
+
+    fn wake_all(&self, word: &AtomicU32) {
+        // SAFETY: `word` is live and aligned; waking reads no memory.
+        unsafe {
+            libc::syscall(libc::SYS_futex, ptr::from_ref(word), libc::FUTEX_WAKE, i32::MAX);
+        }
+    }
+}
+
+/// The kernel's random numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealRandom;
+
+impl Random for RealRandom {
+    fn fill(&self, bytes: &mut [u8]) {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            let rest = &mut bytes[filled..];
+            // SAFETY: `rest` is writable for its whole length.
+            let got = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
+            // Only a signal can stop it: the pool is ready long before any program of a user runs.
+            filled += usize::try_from(got).unwrap_or(0);
+        }
+    }
+}

@@ -1,0 +1,779 @@
+//! Files in memory, with a record of what was written and what was synced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use super::crash::SECTOR_BYTES;
+use crate::sys::{AnyClock, Clock, Disk, Entry, File, LockKind, LockRange, Locks, Open, RealClock, SimClock, Stat};
+use crate::types::TimestampMs;
+
+/// A disk in memory. Clones are the same disk.
+#[derive(Clone)]
+pub struct SimDisk(Arc<Shared>);
+
+struct Shared {
+    names: Mutex<Names>,
+    /// Set once anything but plain storage is asked for, so that `:memory:` engines do not pay for it.
+    watched: AtomicBool,
+    watch: Mutex<Watch>,
+    clock: AnyClock,
+    next_owner: AtomicU64,
+}
+
+struct Names {
+    nodes: BTreeMap<PathBuf, Node>,
+    next_id: u64,
+}
+
+#[derive(Clone)]
+enum Node {
+    Dir(u64),
+    File(Arc<Inode>),
+}
+
+struct Inode {
+    id: u64,
+    content: RwLock<Content>,
+    locks: Mutex<Vec<HeldLock>>,
+}
+
+#[derive(Default)]
+struct Content {
+    /// What reads return: the page cache.
+    cached: Vec<u8>,
+    /// What a power cut would leave at least; kept only on a watched disk.
+    synced: Vec<u8>,
+    /// Sectors that the next successful sync will write.
+    dirty: BTreeSet<u64>,
+    modified: i64,
+}
+
+struct HeldLock {
+    owner: u64,
+    range: LockRange,
+    kind: LockKind,
+}
+
+#[derive(Default)]
+struct Watch {
+    record: Option<Vec<Event>>,
+    faults: Vec<Fault>,
+    calls: u64,
+    capacity: Option<u64>,
+    used: u64,
+}
+
+/// A change of the disk, in the order in which it was made.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Names of a directory were given or taken; all of them together or none.
+    Names {
+        /// The directory.
+        dir: u64,
+        /// Each name, with the file or directory (`true`) it now means.
+        changes: Vec<(String, Option<(u64, bool)>)>,
+    },
+    /// Bytes were written.
+    Write {
+        /// The file.
+        file: u64,
+        /// Where.
+        position: u64,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// The file was cut or extended.
+    SetLen {
+        /// The file.
+        file: u64,
+        /// Its new size.
+        len: u64,
+    },
+    /// The file's content was synced, or, with `false`, that failed.
+    Sync {
+        /// The file.
+        file: u64,
+        /// Whether it worked.
+        ok: bool,
+    },
+    /// The names in a directory were synced.
+    SyncDir {
+        /// The directory.
+        dir: u64,
+    },
+    /// Something that the test wants to find again: an acknowledgement.
+    Note(u64),
+}
+
+/// A call that is to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The number of the call, counted from 1 since the disk was first watched.
+    pub call: u64,
+    /// What happens to it.
+    pub kind: FaultKind,
+    /// Whether every later call fails as well.
+    pub persistent: bool,
+}
+
+/// The ways in which a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The system refuses with this `errno`.
+    Errno(i32),
+    /// Half of the bytes are read or written.
+    Short,
+}
+
+impl Default for SimDisk {
+    fn default() -> Self {
+        SimDisk::with_clock(AnyClock::Real(RealClock::default()))
+    }
+}
+
+impl fmt::Debug for SimDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimDisk").field("names", &self.names().nodes.len()).finish_non_exhaustive()
+    }
+}
+
+fn os_error(code: i32) -> io::Error {
+    io::Error::from_raw_os_error(code)
+}
+
+impl SimDisk {
+    /// An empty disk whose files are dated by `clock`.
+    pub fn new(clock: SimClock) -> Self {
+        SimDisk::with_clock(AnyClock::Simulated(clock))
+    }
+
+    fn with_clock(clock: AnyClock) -> Self {
+        let nodes = BTreeMap::from([(PathBuf::from("/"), Node::Dir(1))]);
+        SimDisk(Arc::new(Shared {
+            names: Mutex::new(Names { nodes, next_id: 2 }),
+            watched: AtomicBool::new(false),
+            watch: Mutex::new(Watch::default()),
+            clock,
+            next_owner: AtomicU64::new(1),
+        }))
+    }
+
+    /// Begins to record changes. What is there counts as synced.
+    pub fn record(&self) {
+        self.watch_it().record = Some(Vec::new());
+    }
+
+    /// Takes the record so far and goes on recording.
+    pub fn take_record(&self) -> Vec<Event> {
+        self.watch_it().record.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// How many changes are recorded.
+    pub fn recorded(&self) -> usize {
+        self.watch_it().record.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Puts a note into the record.
+    pub fn note(&self, note: u64) {
+        self.write_down(|| Event::Note(note));
+    }
+
+    /// Plans a fault; those planned before stay.
+    pub fn fail(&self, fault: Fault) {
+        self.watch_it().faults.push(fault);
+    }
+
+    /// Forgets all planned faults.
+    pub fn heal(&self) {
+        self.watch_it().faults.clear();
+    }
+
+    /// How many calls were made since the disk was first watched.
+    pub fn calls(&self) -> u64 {
+        self.watch_it().calls
+    }
+
+    /// Lets the disk run full at so many bytes; `None` makes it endless again.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        let used = self.used();
+        let mut watch = self.watch_it();
+        watch.capacity = bytes;
+        watch.used = used;
+    }
+
+    /// Bytes in all files.
+    pub fn used(&self) -> u64 {
+        self.files().iter().map(|inode| inode.read().cached.len() as u64).sum()
+    }
+
+    /// A number that differs, most likely, when names or contents differ.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for (path, node) in &self.names().nodes {
+            path.hash(&mut hasher);
+            if let Node::File(inode) = node {
+                inode.read().cached.hash(&mut hasher);
+            }
+        }
+        hasher.finish()
+    }
+
+    /// An independent disk with the same names and contents, all of it synced.
+    #[must_use]
+    pub fn duplicate(&self) -> SimDisk {
+        let copy = SimDisk::with_clock(self.0.clock.clone());
+        let names = self.names();
+        {
+            let mut copied = copy.names();
+            copied.next_id = names.next_id;
+            for (path, node) in &names.nodes {
+                let node = match node {
+                    Node::Dir(id) => Node::Dir(*id),
+                    Node::File(inode) => {
+                        let content = inode.read();
+                        Node::File(Inode::with(inode.id, content.cached.clone(), content.modified))
+                    }
+                };
+                copied.nodes.insert(path.clone(), node);
+            }
+        }
+        drop(names);
+        copy
+    }
+
+    /// Changes a file behind everybody's back: bad media, or a person with an editor.
+    pub fn tamper(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(Node::File(inode)) = self.names().nodes.get(&normal(path)) {
+            let mut content = inode.content.write().unwrap_or_else(PoisonError::into_inner);
+            change(&mut content.cached);
+            let content = &mut *content;
+            content.synced.clone_from(&content.cached);
+        }
+    }
+
+    /// Paths of all files.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let names = self.names();
+        names.nodes.iter().filter(|(_, node)| matches!(node, Node::File(_))).map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Puts a file there, with its directories, as synced content.
+    pub fn put(&self, path: &Path, bytes: Vec<u8>) {
+        let path = normal(path);
+        let mut names = self.names();
+        for dir in path.ancestors().skip(1) {
+            if !names.nodes.contains_key(dir) {
+                let id = names.take_id();
+                names.nodes.insert(dir.to_path_buf(), Node::Dir(id));
+            }
+        }
+        let id = names.take_id();
+        let now = self.0.clock.now().0;
+        names.nodes.insert(path, Node::File(Inode::with(id, bytes, now)));
+    }
+
+    /// Makes an empty directory, with those above it.
+    pub fn put_dir(&self, path: &Path) {
+        let path = normal(path);
+        let mut names = self.names();
+        for dir in path.ancestors() {
+            if !names.nodes.contains_key(dir) {
+                let id = names.take_id();
+                names.nodes.insert(dir.to_path_buf(), Node::Dir(id));
+            }
+        }
+    }
+
+    /// Every directory and file with its number: what [`super::CrashModel`] starts from.
+    pub(super) fn snapshot(&self) -> Vec<(PathBuf, u64, Option<Vec<u8>>)> {
+        let names = self.names();
+        let entries = names.nodes.iter().map(|(path, node)| match node {
+            Node::Dir(id) => (path.clone(), *id, None),
+            Node::File(inode) => (path.clone(), inode.id, Some(inode.read().cached.clone())),
+        });
+        entries.collect()
+    }
+
+    pub(super) fn clock(&self) -> AnyClock {
+        self.0.clock.clone()
+    }
+
+    pub(super) fn of_clock(clock: AnyClock) -> SimDisk {
+        SimDisk::with_clock(clock)
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.0.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn files(&self) -> Vec<Arc<Inode>> {
+        let names = self.names();
+        let files = names.nodes.values().filter_map(|node| match node {
+            Node::File(inode) => Some(inode.clone()),
+            Node::Dir(_) => None,
+        });
+        files.collect()
+    }
+
+    fn watch_it(&self) -> MutexGuard<'_, Watch> {
+        if !self.0.watched.swap(true, Ordering::SeqCst) {
+            for inode in self.files() {
+                let mut content = inode.content.write().unwrap_or_else(PoisonError::into_inner);
+                let content = &mut *content;
+                content.synced.clone_from(&content.cached);
+            }
+        }
+        self.0.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_watched(&self) -> bool {
+        self.0.watched.load(Ordering::Relaxed)
+    }
+
+    fn write_down(&self, event: impl FnOnce() -> Event) {
+        if self.is_watched()
+            && let Some(record) = self.watch_it().record.as_mut()
+        {
+            record.push(event());
+        }
+    }
+
+    /// Counts a call; fails it if that was planned. `true`: do half of it.
+    fn call(&self) -> io::Result<bool> {
+        if !self.is_watched() {
+            return Ok(false);
+        }
+        let mut watch = self.watch_it();
+        watch.calls += 1;
+        let number = watch.calls;
+        let hit = watch.faults.iter().find(|fault| fault.call == number || (fault.persistent && fault.call < number));
+        match hit.map(|fault| fault.kind) {
+            None => Ok(false),
+            Some(FaultKind::Short) => Ok(true),
+            Some(FaultKind::Errno(code)) => Err(os_error(code)),
+        }
+    }
+
+    /// How much of a growth by `bytes` fits on the disk.
+    fn reserve(&self, bytes: u64) -> u64 {
+        if !self.is_watched() {
+            return bytes;
+        }
+        let mut watch = self.watch_it();
+        let Some(capacity) = watch.capacity else { return bytes };
+        let fits = bytes.min(capacity.saturating_sub(watch.used));
+        watch.used += fits;
+        fits
+    }
+
+    fn give_back(&self, bytes: u64) {
+        if self.is_watched() {
+            let mut watch = self.watch_it();
+            watch.used = watch.used.saturating_sub(bytes);
+        }
+    }
+}
+
+impl Names {
+    fn take_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    fn parent(&self, path: &Path) -> io::Result<u64> {
+        match path.parent().and_then(|parent| self.nodes.get(parent)) {
+            Some(Node::Dir(id)) => Ok(*id),
+            Some(Node::File(_)) => Err(os_error(libc::ENOTDIR)),
+            None => Err(os_error(libc::ENOENT)),
+        }
+    }
+
+    fn has_children(&self, path: &Path) -> bool {
+        let below = (std::ops::Bound::Excluded(path), std::ops::Bound::Unbounded);
+        self.nodes.range::<Path, _>(below).next().is_some_and(|(other, _)| other.starts_with(path))
+    }
+}
+
+impl Inode {
+    fn with(id: u64, bytes: Vec<u8>, modified: i64) -> Arc<Inode> {
+        let content = Content { synced: bytes.clone(), cached: bytes, modified, ..Content::default() };
+        Arc::new(Inode { id, content: RwLock::new(content), locks: Mutex::default() })
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Content> {
+        self.content.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Absolute and without dots, so that one directory has one spelling.
+fn normal(path: &Path) -> PathBuf {
+    let mut out = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => out.push(name),
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    out
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+impl Disk for SimDisk {
+    type File = SimFile;
+
+    fn open(&self, path: &Path, how: Open) -> io::Result<SimFile> {
+        self.call()?;
+        let path = normal(path);
+        let mut names = self.names();
+        let inode = match names.nodes.get(&path) {
+            Some(Node::Dir(_)) => return Err(os_error(libc::EISDIR)),
+            Some(Node::File(_)) if how == Open::CreateNew => return Err(os_error(libc::EEXIST)),
+            Some(Node::File(inode)) => inode.clone(),
+            None if matches!(how, Open::Read | Open::ReadWrite) => return Err(os_error(libc::ENOENT)),
+            None => {
+                let dir = names.parent(&path)?;
+                let id = names.take_id();
+                let inode = Inode::with(id, Vec::new(), self.0.clock.now().0);
+                names.nodes.insert(path.clone(), Node::File(inode.clone()));
+                self.write_down(|| Event::Names { dir, changes: vec![(file_name(&path), Some((id, false)))] });
+                inode
+            }
+        };
+        let owner = self.0.next_owner.fetch_add(1, Ordering::Relaxed);
+        Ok(SimFile { disk: self.clone(), inode, owner, writable: how != Open::Read })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.call()?;
+        let (from, to) = (normal(from), normal(to));
+        if from.parent() != to.parent() {
+            return Err(os_error(libc::EXDEV)); // klog never moves a file to another directory
+        }
+        let mut names = self.names();
+        let dir = names.parent(&from)?;
+        let node = names.nodes.get(&from).cloned().ok_or_else(|| os_error(libc::ENOENT))?;
+        match (&node, names.nodes.get(&to)) {
+            (Node::Dir(_), Some(Node::File(_))) => return Err(os_error(libc::ENOTDIR)),
+            (Node::File(_), Some(Node::Dir(_))) => return Err(os_error(libc::EISDIR)),
+            (Node::Dir(_), Some(Node::Dir(_))) if names.has_children(&to) => return Err(os_error(libc::ENOTEMPTY)),
+            _ => {}
+        }
+        let moved: Vec<PathBuf> = names.nodes.keys().filter(|path| path.starts_with(&from)).cloned().collect();
+        for path in moved {
+            if let (Ok(rest), Some(node)) = (path.strip_prefix(&from), names.nodes.remove(&path)) {
+                let new = if rest.as_os_str().is_empty() { to.clone() } else { to.join(rest) };
+                names.nodes.insert(new, node);
+            }
+        }
+        let meaning = match node {
+            Node::Dir(id) => (id, true),
+            Node::File(inode) => (inode.id, false),
+        };
+        self.write_down(|| Event::Names {
+            dir,
+            changes: vec![(file_name(&from), None), (file_name(&to), Some(meaning))],
+        });
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.call()?;
+        let path = normal(path);
+        let mut names = self.names();
+        let dir = names.parent(&path)?;
+        match names.nodes.get(&path) {
+            Some(Node::File(inode)) => self.give_back(inode.read().cached.len() as u64),
+            Some(Node::Dir(_)) => return Err(os_error(libc::EISDIR)),
+            None => return Err(os_error(libc::ENOENT)),
+        }
+        names.nodes.remove(&path);
+        self.write_down(|| Event::Names { dir, changes: vec![(file_name(&path), None)] });
+        Ok(())
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.call()?;
+        let path = normal(path);
+        let mut names = self.names();
+        if names.nodes.contains_key(&path) {
+            return Err(os_error(libc::EEXIST));
+        }
+        let dir = names.parent(&path)?;
+        let id = names.take_id();
+        names.nodes.insert(path.clone(), Node::Dir(id));
+        self.write_down(|| Event::Names { dir, changes: vec![(file_name(&path), Some((id, true)))] });
+        Ok(())
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.call()?;
+        let path = normal(path);
+        let mut names = self.names();
+        let dir = names.parent(&path)?;
+        match names.nodes.get(&path) {
+            Some(Node::Dir(_)) if names.has_children(&path) => return Err(os_error(libc::ENOTEMPTY)),
+            Some(Node::Dir(_)) => {}
+            Some(Node::File(_)) => return Err(os_error(libc::ENOTDIR)),
+            None => return Err(os_error(libc::ENOENT)),
+        }
+        names.nodes.remove(&path);
+        self.write_down(|| Event::Names { dir, changes: vec![(file_name(&path), None)] });
+        Ok(())
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        self.call()?;
+        let path = normal(path);
+        let names = self.names();
+        match names.nodes.get(&path) {
+            Some(Node::Dir(_)) => {}
+            Some(Node::File(_)) => return Err(os_error(libc::ENOTDIR)),
+            None => return Err(os_error(libc::ENOENT)),
+        }
+        let below = (std::ops::Bound::Excluded(path.as_path()), std::ops::Bound::Unbounded);
+        let mut entries = Vec::new();
+        for (other, node) in names.nodes.range::<Path, _>(below) {
+            if !other.starts_with(&path) {
+                break;
+            }
+            if other.parent() == Some(&path) {
+                entries.push(Entry { name: file_name(other), is_dir: matches!(node, Node::Dir(_)) });
+            }
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.call()?;
+        match self.names().nodes.get(&normal(path)) {
+            Some(Node::Dir(id)) => {
+                self.write_down(|| Event::SyncDir { dir: *id });
+                Ok(())
+            }
+            Some(Node::File(_)) => Err(os_error(libc::ENOTDIR)),
+            None => Err(os_error(libc::ENOENT)),
+        }
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        self.call()?;
+        match self.names().nodes.get(&normal(path)) {
+            Some(Node::Dir(id)) => Ok(Stat { len: 0, modified: TimestampMs(0), inode: *id, device: 1, is_dir: true }),
+            Some(Node::File(inode)) => Ok(inode.stat()),
+            None => Err(os_error(libc::ENOENT)),
+        }
+    }
+}
+
+impl Inode {
+    fn stat(&self) -> Stat {
+        let content = self.read();
+        Stat {
+            len: content.cached.len() as u64,
+            modified: TimestampMs(content.modified),
+            inode: self.id,
+            device: 1,
+            is_dir: false,
+        }
+    }
+}
+
+/// An open file of a [`SimDisk`].
+pub struct SimFile {
+    disk: SimDisk,
+    inode: Arc<Inode>,
+    owner: u64,
+    writable: bool,
+}
+
+impl fmt::Debug for SimFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimFile").field("inode", &self.inode.id).finish_non_exhaustive()
+    }
+}
+
+impl SimFile {
+    fn change<T>(&self, change: impl FnOnce(&mut Content) -> T) -> io::Result<T> {
+        if !self.writable {
+            return Err(os_error(libc::EBADF));
+        }
+        let mut content = self.inode.content.write().unwrap_or_else(PoisonError::into_inner);
+        content.modified = self.disk.0.clock.now().0;
+        Ok(change(&mut content))
+    }
+
+    fn mark_dirty(&self, content: &mut Content, from: u64, to: u64) {
+        if self.disk.is_watched() && to > from {
+            let sector = SECTOR_BYTES as u64;
+            content.dirty.extend(from / sector..=(to - 1) / sector);
+        }
+    }
+}
+
+impl File for SimFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let half = self.disk.call()?;
+        let content = self.inode.read();
+        let available = content.cached.get(position as usize..).unwrap_or_default();
+        let mut count = available.len().min(buffer.len());
+        if half && count > 1 {
+            count /= 2;
+        }
+        buffer[..count].copy_from_slice(&available[..count]);
+        Ok(count)
+    }
+
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
+        let half = self.disk.call()?;
+        let mut bytes = if half && bytes.len() > 1 { &bytes[..bytes.len() / 2] } else { bytes };
+        self.change(|content| {
+            let old_len = content.cached.len() as u64;
+            let growth = (position + bytes.len() as u64).saturating_sub(old_len);
+            let fits = self.disk.reserve(growth);
+            if fits < growth {
+                let cut = (growth - fits) as usize;
+                if cut >= bytes.len() {
+                    self.disk.give_back(fits);
+                    return Err(os_error(libc::ENOSPC));
+                }
+                bytes = &bytes[..bytes.len() - cut];
+            }
+            let end = position as usize + bytes.len();
+            if content.cached.len() < end {
+                content.cached.resize(end, 0);
+            }
+            content.cached[position as usize..end].copy_from_slice(bytes);
+            self.mark_dirty(content, old_len.min(position), end as u64);
+            self.disk.write_down(|| Event::Write { file: self.inode.id, position, bytes: bytes.to_vec() });
+            Ok(bytes.len())
+        })?
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk.call()?;
+        self.change(|content| {
+            let old = content.cached.len() as u64;
+            if len > old {
+                if self.disk.reserve(len - old) < len - old {
+                    return Err(os_error(libc::ENOSPC));
+                }
+            } else {
+                self.disk.give_back(old - len);
+            }
+            content.cached.resize(len as usize, 0);
+            self.mark_dirty(content, old.min(len), old.max(len));
+            self.disk.write_down(|| Event::SetLen { file: self.inode.id, len });
+            Ok(())
+        })?
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let result = self.disk.call();
+        if !self.disk.is_watched() {
+            return result.map(|_| ());
+        }
+        let mut content = self.inode.content.write().unwrap_or_else(PoisonError::into_inner);
+        let content = &mut *content;
+        let dirty = std::mem::take(&mut content.dirty);
+        let ok = result.is_ok();
+        if ok {
+            content.synced.resize(content.cached.len(), 0);
+            for sector in dirty {
+                let from = (sector as usize * SECTOR_BYTES).min(content.cached.len());
+                let to = (from + SECTOR_BYTES).min(content.cached.len());
+                content.synced[from..to].copy_from_slice(&content.cached[from..to]);
+            }
+        }
+        // After a failure the kernel calls the pages clean: a later sync will not write them.
+        self.disk.write_down(|| Event::Sync { file: self.inode.id, ok });
+        result.map(|_| ())
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        self.disk.call()?;
+        Ok(self.inode.stat())
+    }
+
+    fn drop_cache(&self, position: u64, len: u64) -> io::Result<()> {
+        self.disk.call()?;
+        if !self.disk.is_watched() {
+            return Ok(());
+        }
+        let mut content = self.inode.content.write().unwrap_or_else(PoisonError::into_inner);
+        let content = &mut *content;
+        let end = if len == 0 { content.cached.len() as u64 } else { position + len };
+        for sector in position / SECTOR_BYTES as u64..end.div_ceil(SECTOR_BYTES as u64) {
+            if content.dirty.contains(&sector) {
+                continue;
+            }
+            let from = (sector as usize * SECTOR_BYTES).min(content.cached.len());
+            let to = (from + SECTOR_BYTES).min(content.cached.len());
+            for at in from..to {
+                content.cached[at] = content.synced.get(at).copied().unwrap_or(0);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn overlap(a: LockRange, b: LockRange) -> bool {
+    let end = |range: LockRange| {
+        if range.len == 0 { u64::MAX } else { range.start + range.len }
+    };
+    a.start < end(b) && b.start < end(a)
+}
+
+impl SimFile {
+    fn conflict(&self, locks: &[HeldLock], range: LockRange, kind: LockKind) -> bool {
+        locks.iter().any(|held| {
+            held.owner != self.owner
+                && overlap(held.range, range)
+                && (held.kind == LockKind::Exclusive || kind == LockKind::Exclusive)
+        })
+    }
+}
+
+impl Locks for SimFile {
+    fn try_lock(&self, range: LockRange, kind: LockKind) -> io::Result<bool> {
+        self.disk.call()?;
+        let mut locks = self.inode.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.conflict(&locks, range, kind) {
+            return Ok(false);
+        }
+        locks.retain(|held| held.owner != self.owner || held.range != range);
+        locks.push(HeldLock { owner: self.owner, range, kind });
+        Ok(true)
+    }
+
+    fn unlock(&self, range: LockRange) -> io::Result<()> {
+        self.disk.call()?;
+        let mut locks = self.inode.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.retain(|held| held.owner != self.owner || held.range != range);
+        Ok(())
+    }
+
+    fn is_locked(&self, range: LockRange, kind: LockKind) -> io::Result<bool> {
+        self.disk.call()?;
+        let locks = self.inode.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.conflict(&locks, range, kind))
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        let mut locks = self.inode.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.retain(|held| held.owner != self.owner);
+    }
+}
