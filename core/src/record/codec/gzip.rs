@@ -1,0 +1,19 @@
+//! gzip: a member as Java writes it (time 0, unknown system); any number of members is read.
+
+use std::io::Write;
+
+use flate2::{Compression, GzBuilder, read::MultiGzDecoder};
+
+use super::{Codec, CodecError, read_bounded};
+
+const UNKNOWN_SYSTEM: u8 = 0xff;
+
+pub(super) fn compress(raw: &[u8], level: i32, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    let level = u32::try_from(level).map_or_else(|_| Compression::default(), Compression::new);
+    let mut encoder = GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM).write(out, level);
+    encoder.write_all(raw).and_then(|()| encoder.finish().map(|_| ())).map_err(|e| Codec::Gzip.malformed(e))
+}
+
+pub(super) fn decompress(compressed: &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    read_bounded(Codec::Gzip, MultiGzDecoder::new(compressed), most, out)
+}

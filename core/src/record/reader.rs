@@ -1,0 +1,269 @@
+//! Decoding the records of a batch.
+
+use super::BatchError;
+use super::codec::{Codec, decompress};
+use super::header::{BatchHeader, TimestampType};
+use super::layout::HEADER_BYTES;
+use super::legacy::LegacyMessages;
+use super::varint::{read_varint, read_varlong};
+use crate::types::{Offset, TimestampMs};
+
+/// A record, in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordView<'a> {
+    /// Its place in the partition.
+    pub offset: Offset,
+    /// Its time.
+    pub timestamp: TimestampMs,
+    /// `None` is null.
+    pub key: Option<&'a [u8]>,
+    /// `None` is null: a tombstone in a compacted topic.
+    pub value: Option<&'a [u8]>,
+    /// How many headers it has.
+    pub header_count: u32,
+    /// The encoded headers.
+    headers: &'a [u8],
+}
+
+impl<'a> RecordView<'a> {
+    /// Names and values, in order. The bytes were checked when the record was decoded.
+    pub fn headers(&self) -> Headers<'a> {
+        headers_of(self.headers, self.header_count)
+    }
+}
+
+/// The headers encoded in `bytes`.
+pub fn headers_of(bytes: &[u8], count: u32) -> Headers<'_> {
+    Headers { bytes, at: 0, left: count }
+}
+
+/// Iterates over the headers of a record: name, and value or null. Names that are not UTF-8 (which Kafka never writes)
+/// are shown as empty.
+#[derive(Clone, Debug)]
+pub struct Headers<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    left: u32,
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = (&'a str, Option<&'a [u8]>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let name = read_field(self.bytes, &mut self.at)??;
+        let value = read_field(self.bytes, &mut self.at)?;
+        Some((std::str::from_utf8(name).unwrap_or(""), value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left as usize))
+    }
+}
+
+/// Where the parts of a record are in a buffer. 48 bytes, so that a batch of records is one array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The record's offset.
+    pub offset: i64,
+    /// The record's time.
+    pub timestamp: i64,
+    /// Where the key begins.
+    pub key_at: u32,
+    /// Its length, −1 for null.
+    pub key_len: i32,
+    /// Where the value begins.
+    pub value_at: u32,
+    /// Its length, −1 for null.
+    pub value_len: i32,
+    /// Where the encoded headers begin.
+    pub headers_at: u32,
+    /// How many there are.
+    pub header_count: u32,
+    /// Epoch of the leader that appended it, −1 where unknown.
+    pub leader_epoch: i32,
+    /// Whose clock the timestamp comes from.
+    pub timestamp_type: TimestampType,
+}
+
+const _: () = assert!(size_of::<Span>() == 48);
+
+/// Iterates over the records of one batch.
+///
+/// The bytes are the uncompressed records: a slice of the batch itself, or what [`decompress`] made of it.
+#[derive(Debug)]
+pub struct Records<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    index: u32,
+    header: BatchHeader,
+    done: bool,
+}
+
+impl<'a> Records<'a> {
+    /// The records in `bytes`, which follow `header` uncompressed.
+    pub fn new(header: &BatchHeader, bytes: &'a [u8]) -> Self {
+        Records { bytes, at: 0, index: 0, header: *header, done: false }
+    }
+
+    fn read(&mut self) -> Result<Option<RecordView<'a>>, BatchError> {
+        if i64::from(self.index) >= i64::from(self.header.records_count) {
+            if self.header.records_count < 0 {
+                return Err(BatchError::Rule(format!("records count {} is negative", self.header.records_count)));
+            }
+            if self.at != self.bytes.len() {
+                return Err(BatchError::Trailing(self.bytes.len() - self.at));
+            }
+            return Ok(None);
+        }
+        let record = self.read_one().map_err(|what| BatchError::Record { index: self.index, what })?;
+        self.index += 1;
+        Ok(Some(record))
+    }
+
+    #[inline]
+    fn read_one(&mut self) -> Result<RecordView<'a>, &'static str> {
+        let bytes = self.bytes;
+        let length = read_varint(bytes, &mut self.at).ok_or("its length is cut off or too long")?;
+        let end = usize::try_from(length).ok().and_then(|length| self.at.checked_add(length));
+        let end = end.filter(|end| *end <= bytes.len()).ok_or("it is longer than the batch")?;
+        let body = &bytes[..end];
+        let mut at = self.at;
+        body.get(at).ok_or("its attributes are missing")?;
+        at += 1;
+        let timestamp_delta = read_varlong(body, &mut at).ok_or("its timestamp is cut off or too long")?;
+        let offset_delta = read_varint(body, &mut at).ok_or("its offset is cut off or too long")?;
+        let key = read_field(body, &mut at).ok_or("its key is cut off")?;
+        let value = read_field(body, &mut at).ok_or("its value is cut off")?;
+        let header_count = read_varint(body, &mut at).ok_or("its header count is cut off or too long")?;
+        if header_count < 0 || header_count as usize > end - at {
+            return Err("its header count is impossible");
+        }
+        let headers_at = at;
+        for _ in 0..header_count {
+            read_field(body, &mut at).flatten().ok_or("a header's name is null or cut off")?;
+            read_field(body, &mut at).ok_or("a header's value is cut off")?;
+        }
+        if at != end {
+            return Err("its length does not match its content");
+        }
+        self.at = end;
+        Ok(RecordView {
+            offset: self.header.base_offset.plus(i64::from(offset_delta)),
+            timestamp: match self.header.timestamp_type() {
+                TimestampType::CreateTime => TimestampMs(self.header.base_timestamp.0.wrapping_add(timestamp_delta)),
+                TimestampType::LogAppendTime => self.header.max_timestamp,
+            },
+            key,
+            value,
+            header_count: header_count as u32,
+            headers: &body[headers_at..end],
+        })
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<RecordView<'a>, BatchError>;
+
+    /// The next record; nothing more after an error.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let item = self.read().transpose();
+        self.done = !matches!(item, Some(Ok(_)));
+        item
+    }
+}
+
+/// Reads a length and so many bytes. `Some(None)` is null: any negative length.
+#[inline]
+#[allow(clippy::option_option, reason = "null is a value of a field, and its absence is an error")]
+fn read_field<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Option<&'a [u8]>> {
+    let length = read_varint(bytes, at)?;
+    if length < 0 {
+        return Some(None);
+    }
+    let end = at.checked_add(length as usize)?;
+    let field = bytes.get(*at..end)?;
+    *at = end;
+    Some(Some(field))
+}
+
+/// Decodes the records of a whole batch of any version into spans of `arena`, appending both.
+///
+/// `batch` is the batch as stored; `arena_base` says where its first byte lies in the buffer that the spans point into
+/// when the batch is not compressed. A compressed one is decompressed into `arena`, and its spans point there. Records
+/// below `from` are left out. `most` bounds what a batch may decompress to.
+///
+/// # Errors
+/// As [`Records`], and those of the codec; `spans` is then as it was.
+pub fn decode_spans(
+    batch: &[u8],
+    header: &BatchHeader,
+    from: Offset,
+    limits: SpanLimits,
+    arena: &mut Vec<u8>,
+    spans: &mut Vec<Span>,
+) -> Result<(), BatchError> {
+    let before = spans.len();
+    let result = decode_into(batch, header, from, limits, arena, spans);
+    if result.is_err() {
+        spans.truncate(before);
+    }
+    result
+}
+
+/// Where a batch lies, and what it may become.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanLimits {
+    /// Place of the batch's first byte in the caller's buffer.
+    pub arena_base: usize,
+    /// Bytes that it may decompress to.
+    pub most: usize,
+}
+
+fn decode_into(
+    batch: &[u8],
+    header: &BatchHeader,
+    from: Offset,
+    limits: SpanLimits,
+    arena: &mut Vec<u8>,
+    spans: &mut Vec<Span>,
+) -> Result<(), BatchError> {
+    if header.magic < 2 {
+        return LegacyMessages::read(batch, limits.most)?.spans(header.timestamp_type(), from, arena, spans);
+    }
+    let body = &batch[HEADER_BYTES..];
+    let (records, base) = match header.codec()? {
+        Codec::None => (body, limits.arena_base + HEADER_BYTES),
+        _ if header.records_count == 0 && body.is_empty() => (body, 0),
+        codec => {
+            let base = arena.len();
+            decompress(codec, body, limits.most, arena)?;
+            (&arena[base..], base)
+        }
+    };
+    let start = records.as_ptr() as usize;
+    let place = |field: &[u8]| (field.as_ptr() as usize - start + base) as u32;
+    spans.reserve((header.records_count.max(0) as usize).min(records.len() / 7 + 1));
+    for record in Records::new(header, records) {
+        let record = record?;
+        if record.offset < from {
+            continue;
+        }
+        spans.push(Span {
+            offset: record.offset.0,
+            timestamp: record.timestamp.0,
+            key_at: record.key.map_or(0, place),
+            key_len: record.key.map_or(-1, |key| key.len() as i32),
+            value_at: record.value.map_or(0, place),
+            value_len: record.value.map_or(-1, |value| value.len() as i32),
+            headers_at: place(record.headers),
+            header_count: record.header_count,
+            leader_epoch: header.leader_epoch.0,
+            timestamp_type: header.timestamp_type(),
+        });
+    }
+    Ok(())
+}
