@@ -5,6 +5,8 @@ compile_error!("klog runs on Linux only: it needs open file description locks an
 
 mod error;
 #[doc(hidden)]
+pub mod config;
+#[doc(hidden)]
 pub mod record;
 #[doc(hidden)]
 pub mod sys;
