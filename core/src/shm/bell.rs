@@ -1,0 +1,29 @@
+//! One word for a whole directory: rung whenever anything in it becomes readable.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What a consumer of many partitions sleeps on.
+#[derive(Debug, Default)]
+pub struct Bell {
+    sequence: AtomicU32,
+    waiting: AtomicU32,
+}
+
+impl Bell {
+    /// The word; it moves with every ring.
+    pub fn word(&self) -> &AtomicU32 {
+        &self.sequence
+    }
+
+    /// Says that somebody may sleep on the word. Load it before and look for data after.
+    pub fn announce_waiter(&self) {
+        // SeqCst: one half of a Dekker pair with `ring`.
+        self.waiting.store(1, Ordering::SeqCst);
+    }
+
+    /// Moves the word; says whether somebody must be woken. The flag clears itself.
+    pub fn ring(&self) -> bool {
+        self.sequence.fetch_add(1, Ordering::SeqCst);
+        self.waiting.load(Ordering::SeqCst) != 0 && self.waiting.swap(0, Ordering::SeqCst) != 0
+    }
+}
