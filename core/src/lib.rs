@@ -9,6 +9,8 @@ pub mod config;
 #[doc(hidden)]
 pub mod record;
 #[doc(hidden)]
+pub mod segment;
+#[doc(hidden)]
 pub mod shm;
 #[doc(hidden)]
 pub mod sys;
