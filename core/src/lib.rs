@@ -7,6 +7,8 @@ mod error;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
+pub mod log;
+#[doc(hidden)]
 pub mod record;
 #[doc(hidden)]
 pub mod segment;

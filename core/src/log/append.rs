@@ -1,0 +1,325 @@
+//! Appending a batch: the steps A1 to A9.
+//!
+//! A batch comes encoded and checksummed (A1). Derived state is caught up without the lock (A2); under it (A3) the handle
+//! and the log are checked and the rest is caught up (A4), offsets assigned, the segment rolled if need be (A5), `dirty` set
+//! (A6), the bytes written (A7) or undone (A8), and one store makes the append happen (A9). No disk is waited for here.
+
+use std::io;
+use std::sync::MutexGuard;
+
+use super::producers::SequenceError;
+use super::snapshot::format_snapshot;
+use super::tail::{Due, Tail, control_record, index_rules};
+use super::{LEADER_EPOCHS, Log};
+use crate::config::{MessageTimestampType, TopicConfig};
+use crate::error::{Error, ErrorCode, Result};
+use crate::record::{BatchError, BatchHeader, LeaderRules, TimestampType, assign_offsets, check_client_batch, restamp};
+use crate::segment::{Cadence, FileKind, Suffix, file_name};
+use crate::shm::{AppendLock, Block, Dirty, Failure, Operation};
+use crate::sys::{Clock, File, write_all_at, write_atomically};
+use crate::types::{LeaderEpoch, Offset, Position, TimestampMs};
+
+/// A batch on its way into a log. Each is appended whole or not at all.
+#[derive(Debug)]
+pub enum Batch<'a> {
+    /// Encoded by klog's own producer, which knows the rules: dense offsets from 0, CreateTime, the right maximum.
+    Encoded(&'a mut [u8]),
+    /// From anybody: checked as a broker checks a client's batch. A copy is made where the topic changes it.
+    Client(&'a mut [u8]),
+    /// From a log that gave it offsets and epoch already: KRaft's metadata, or a leader. Bytes are kept as they are.
+    Placed(&'a [u8]),
+}
+
+/// Where a batch is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of its first record.
+    pub base_offset: Offset,
+    /// The offset after its last record.
+    pub next_offset: Offset,
+    /// The time of the append, where the topic stores that.
+    pub log_append_time: Option<TimestampMs>,
+    /// It had been appended before, by a producer that numbers its batches; nothing was written now.
+    pub is_duplicate: bool,
+}
+
+/// The lock, held. Given back by [`release`](Holding::release); a panic leaves it for the next holder to find.
+pub(super) struct Holding<'a> {
+    lock: AppendLock,
+    block: &'a Block,
+}
+
+impl Holding<'_> {
+    pub(super) fn release(self) {
+        self.lock.release(self.block);
+    }
+}
+
+impl Log {
+    /// Appends one record batch and assigns its offsets.
+    ///
+    /// `batch` is a whole v2 batch: 61-byte header and records, big-endian, at most `max.message.bytes` bytes. Readable once
+    /// the high watermark passes it; durable after a flush.
+    ///
+    /// # Errors
+    /// `CorruptMessage` if length, magic or CRC-32C do not hold; `InvalidRecord`, `InvalidTimestamp`, `MessageTooLarge`,
+    /// `RecordListTooLarge` by the topic's rules; `OutOfOrderSequenceNumber`, `InvalidProducerEpoch`, `InvalidTxnState` by
+    /// the producer's state; `DiskFull`, after which appends work again when there is space; `KafkaStorageError` if the
+    /// disk refused. Nothing is written in any of these cases.
+    ///
+    /// Source: Kafka message format, "Record Batch"; `org.apache.kafka.storage.internals.log.UnifiedLog#append`.
+    pub fn append(&self, batch: Batch<'_>) -> Result<Appended> {
+        let config = self.config();
+        let rules = leader_rules(&config);
+        let checked = match &batch {
+            Batch::Client(bytes) => check_client_batch(bytes, &rules),
+            Batch::Encoded(bytes) => BatchHeader::parse(bytes),
+            Batch::Placed(bytes) => BatchHeader::check(bytes),
+        };
+        let header = checked.map_err(|e| self.refused(e))?;
+        if matches!(batch, Batch::Encoded(_)) && header.size > rules.max_message_bytes {
+            return Err(self.refused(BatchError::TooLarge { size: header.size, limit: rules.max_message_bytes }));
+        }
+        if header.size as u64 > config.segment_bytes as u64 {
+            return Err(Error::new(
+                ErrorCode::RecordListTooLarge,
+                format!(
+                    "{}: the batch has {} bytes and segment.bytes is {}",
+                    self.partition, header.size, config.segment_bytes
+                ),
+            ));
+        }
+        self.dir.begin_writing()?;
+        let mut tail = self.tail();
+        let holding = self.acquire(&mut tail)?;
+        let result = self.append_held(&mut tail, batch, &header, &config, &rules);
+        holding.release();
+        result
+    }
+
+    /// A2 to A4: derived state is brought up to date and the lock taken. Whoever finds that the holder before died inside
+    /// recovers first.
+    pub(super) fn acquire<'a>(&'a self, tail: &mut MutexGuard<'_, Tail>) -> Result<Holding<'a>> {
+        self.catch_up(tail, self.block.log_end())?;
+        let held = self.lock.acquire(&self.block);
+        let holding = Holding { lock: self.lock, block: &self.block };
+        let ready = self.make_ready(tail, held.must_recover, held.changed_hands);
+        match ready {
+            Ok(()) => Ok(holding),
+            Err(error) => {
+                holding.release();
+                Err(error)
+            }
+        }
+    }
+
+    fn make_ready(&self, tail: &mut Tail, must_recover: bool, changed_hands: bool) -> Result<()> {
+        self.check_failure()?;
+        if must_recover {
+            self.recover(tail)?;
+        }
+        if changed_hands {
+            self.catch_up(tail, self.block.log_end())?;
+        }
+        Ok(())
+    }
+
+    fn append_held(
+        &self,
+        tail: &mut Tail,
+        batch: Batch<'_>,
+        header: &BatchHeader,
+        config: &TopicConfig,
+        rules: &LeaderRules,
+    ) -> Result<Appended> {
+        let end = self.block.log_end();
+        assert_eq!(tail.caught_up, end, "{}: derived state stands at another offset than the log", self.partition);
+        let epoch = self.block.leader_epoch();
+        if !matches!(batch, Batch::Placed(_)) && header.producer_id.is_some() {
+            if let Some(earlier) = tail.producers.duplicate_of(header) {
+                return Ok(Appended {
+                    base_offset: earlier.first_offset(),
+                    next_offset: earlier.last_offset.plus(1),
+                    log_append_time: None,
+                    is_duplicate: true,
+                });
+            }
+            tail.producers.check(header).map_err(|e| self.out_of_sequence(header, &e))?;
+        }
+        let now = self.sys().clock.now();
+        let rebuilt;
+        let bytes: &[u8] = match batch {
+            Batch::Placed(bytes) => {
+                self.check_place(header, end)?;
+                bytes
+            }
+            Batch::Encoded(bytes) if stores_as_sent(header, rules) => {
+                restamp(bytes, end, epoch);
+                bytes
+            }
+            Batch::Encoded(bytes) | Batch::Client(bytes) => {
+                let assigned = assign_offsets(bytes, header, rules, end, epoch, now).map_err(|e| self.refused(e))?;
+                rebuilt = assigned.rebuilt;
+                rebuilt.as_deref().unwrap_or(bytes)
+            }
+        };
+        let header = BatchHeader::parse(bytes).map_err(|e| self.refused(e))?;
+        self.roll_if_due(tail, &header, config, now)?;
+        self.write(tail, bytes, &header, config)?;
+        Ok(Appended {
+            base_offset: header.base_offset,
+            next_offset: header.next_offset(),
+            log_append_time: (header.timestamp_type() == TimestampType::LogAppendTime).then_some(header.max_timestamp),
+            is_duplicate: false,
+        })
+    }
+
+    /// A6 to A9.
+    fn write(&self, tail: &mut Tail, bytes: &[u8], header: &BatchHeader, config: &TopicConfig) -> Result<()> {
+        let position = tail.position;
+        if header.leader_epoch.0 >= 0 && tail.epochs.latest() != Some(header.leader_epoch) {
+            self.assign_epoch(tail, header.leader_epoch, header.base_offset)?;
+        }
+        self.block.set_dirty(Dirty::Append, header.base_offset);
+        if let Err(cause) = write_all_at(tail.segment.log(), bytes, position.0) {
+            self.undo_write(tail, position, &cause)?;
+            return Err(self.io_error("writing", tail.segment.base(), FileKind::Log, cause));
+        }
+        let due = tail.apply(header, control_record(bytes, header).as_ref(), &index_rules(config));
+        // The append happens here.
+        self.block.publish_commit(tail.position, tail.caught_up);
+        self.write_due(tail, due);
+        self.update_stability(tail);
+        self.block.clear_dirty();
+        Ok(())
+    }
+
+    /// A8: takes back what a failed write may have left. If that fails as well, the log is closed for writing.
+    fn undo_write(&self, tail: &Tail, position: Position, cause: &io::Error) -> Result<()> {
+        // Synced, so that no part of it can come back behind what is written there next.
+        let undone = tail.segment.log().set_len(position.0).and_then(|()| tail.segment.log().sync_data());
+        let Err(why) = undone else {
+            self.block.clear_dirty();
+            return Ok(());
+        };
+        let os_code = why.raw_os_error().or(cause.raw_os_error()).unwrap_or(libc::EIO);
+        self.block.fail(Failure { operation: Operation::Undo, os_code });
+        self.dir.mark_failed();
+        self.check_failure()
+    }
+
+    /// Index entries are advice: the record stands, whether they could be written or not. One that is missing is found to
+    /// be missing, and the index is rebuilt when it matters.
+    fn write_due(&self, tail: &Tail, due: Due) {
+        let indexes = || -> io::Result<()> {
+            if due.index.is_some() {
+                Cadence::write(due.index, tail.segment.offset_index()?, tail.segment.time_index()?)?;
+            }
+            due.aborted.iter().try_for_each(|entry| tail.segment.transaction_index().push(entry))
+        };
+        if indexes().is_err() {
+            self.dir.mark_failed(); // the next opener looks at the segment again
+        }
+    }
+
+    /// Moves the first unstable offset. Under the lock.
+    pub(super) fn update_stability(&self, tail: &mut Tail) {
+        let unstable = tail.producers.first_unstable(self.block.high_watermark());
+        if unstable != self.block.first_unstable() {
+            self.block.set_first_unstable(unstable.map(|offset| offset.max(self.block.log_start())));
+        }
+    }
+
+    /// Moves the first unstable offset after the high watermark has passed markers.
+    pub fn settle_transactions(&self) {
+        let mut tail = self.tail();
+        if let Ok(holding) = self.acquire(&mut tail) {
+            self.update_stability(&mut tail);
+            holding.release();
+        }
+    }
+
+    /// Notes where an epoch begins, durably, before a batch carries it.
+    pub(super) fn assign_epoch(&self, tail: &mut Tail, epoch: LeaderEpoch, start: Offset) -> Result<()> {
+        let mut epochs = tail.epochs.clone();
+        if epochs.assign(epoch, start) {
+            let path = self.path.join(LEADER_EPOCHS);
+            write_atomically(&self.sys().disk, &path, &super::format_epochs(epochs.entries()))
+                .map_err(|e| Error::io(format_args!("writing {}", path.display()), e))?;
+            tail.epochs = epochs;
+        }
+        Ok(())
+    }
+
+    /// Writes what is known of producers as of the end, where somebody may need it.
+    pub(super) fn write_snapshot(&self, tail: &mut Tail) -> Result<()> {
+        let path = self.path.join(file_name(tail.caught_up, FileKind::Snapshot, Suffix::None));
+        write_atomically(&self.sys().disk, &path, &format_snapshot(&tail.producers))
+            .map_err(|e| Error::io(format_args!("writing {}", path.display()), e))?;
+        tail.has_snapshots = true;
+        Ok(())
+    }
+
+    fn check_place(&self, header: &BatchHeader, end: Offset) -> Result<()> {
+        if header.base_offset >= end {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::InvalidRecord,
+            format!("{}: a batch at offset {} cannot follow the log end {end}", self.partition, header.base_offset),
+        ))
+    }
+
+    /// The one place where a refusal of the record layer becomes an error for callers.
+    fn refused(&self, error: BatchError) -> Error {
+        let code = match &error {
+            BatchError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+            BatchError::Timestamp(_) => ErrorCode::InvalidTimestamp,
+            BatchError::Rule(_) | BatchError::Record { .. } | BatchError::Trailing(_) => ErrorCode::InvalidRecord,
+            BatchError::Codec(crate::record::CodecError::Unknown(_)) => ErrorCode::UnsupportedCompressionType,
+            BatchError::Codec(_)
+            | BatchError::Short { .. }
+            | BatchError::Length(_)
+            | BatchError::Magic(_)
+            | BatchError::Crc { .. } => ErrorCode::CorruptMessage,
+        };
+        Error::new(code, format!("{}: the batch was refused: {error}", self.partition)).caused_by(error)
+    }
+
+    fn out_of_sequence(&self, header: &BatchHeader, error: &SequenceError) -> Error {
+        let producer = header.producer_id;
+        let (code, what) = match error {
+            SequenceError::StaleEpoch { sent, known } => {
+                (ErrorCode::InvalidProducerEpoch, format!("its epoch {sent} is older than {known}"))
+            }
+            SequenceError::OutOfOrder { sent, last } => {
+                (ErrorCode::OutOfOrderSequenceNumber, format!("its sequence number {sent} does not follow {last}"))
+            }
+            SequenceError::Transaction(what) => (ErrorCode::InvalidTxnState, (*what).to_owned()),
+        };
+        Error::new(code, format!("{}: the batch of producer {producer} was refused: {what}", self.partition))
+    }
+}
+
+/// What a topic's settings mean for batches on their way in.
+fn leader_rules(config: &TopicConfig) -> LeaderRules {
+    LeaderRules {
+        max_message_bytes: config.max_message_bytes as usize,
+        timestamp_type: match config.message_timestamp_type {
+            MessageTimestampType::CreateTime => TimestampType::CreateTime,
+            MessageTimestampType::LogAppendTime => TimestampType::LogAppendTime,
+        },
+        timestamp_before_max_ms: config.message_timestamp_before_max_ms,
+        timestamp_after_max_ms: config.message_timestamp_after_max_ms,
+        compression: config.compression(),
+        requires_keys: config.cleanup_policy.compact,
+        max_decompressed_bytes: i32::MAX as usize,
+    }
+}
+
+/// Whether a batch of klog's own producer can be stored without another look at its records.
+fn stores_as_sent(header: &BatchHeader, rules: &LeaderRules) -> bool {
+    rules.timestamp_type == TimestampType::CreateTime
+        && !rules.requires_keys
+        && rules.compression.is_none_or(|target| header.codec().is_ok_and(|codec| codec == target.codec))
+}

@@ -1,0 +1,245 @@
+//! A log directory: what all logs of a broker have in common.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::checkpoint::{CheckpointFile, Offsets, format_offsets, parse_offsets};
+use super::report::Report;
+use crate::error::{Error, ErrorCode, Result};
+use crate::sys::{Disk, Sys, read_whole, write_atomically};
+use crate::types::{METADATA_TOPIC, Offset, TopicPartition};
+
+/// Its presence says that everything was closed in order.
+pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+
+/// A broker's directory.
+pub struct LogDir {
+    sys: Sys,
+    path: PathBuf,
+    read_only: bool,
+    /// Whether the directory was closed in order when it was opened.
+    was_clean: bool,
+    /// Set before the first write; from then on a crash is unclean.
+    writing: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    checkpoints: BTreeMap<CheckpointFile, Offsets>,
+    /// Which of them differ from their files.
+    changed: BTreeMap<CheckpointFile, bool>,
+    /// A log could not be recovered or closed: the next opener must look again.
+    failed: bool,
+}
+
+impl fmt::Debug for LogDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogDir").field("path", &self.path).field("was_clean", &self.was_clean).finish_non_exhaustive()
+    }
+}
+
+/// Where a partition stands, for the checkpoints.
+#[derive(Clone, Copy, Debug)]
+pub struct Standings {
+    /// Everything below is durable.
+    pub recovery_point: Offset,
+    /// Set where the log begins behind the base of its first segment.
+    pub log_start: Option<Offset>,
+    /// Everything below is visible.
+    pub high_watermark: Offset,
+}
+
+/// Whether a directory was made just now, so that there is nothing in it to recover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fresh {
+    /// It was.
+    Yes,
+    /// It was there before.
+    No,
+}
+
+impl LogDir {
+    /// Reads what the directory says of its logs. A checkpoint that cannot be read is reported, and counts as empty:
+    /// recovery then looks at everything.
+    pub fn open(sys: &Sys, path: &Path, read_only: bool, fresh: Fresh, report: &mut Report) -> Result<LogDir> {
+        let mut state = State::default();
+        for file in CheckpointFile::ALL {
+            let file_path = path.join(file.name());
+            let offsets = match read_whole(&sys.disk, &file_path) {
+                Ok(content) => parse_offsets(&content).unwrap_or_else(|what| {
+                    report.finding(file.name(), format!("{what}; it is not used"));
+                    Offsets::new()
+                }),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    state.changed.insert(file, true);
+                    Offsets::new()
+                }
+                Err(e) => return Err(Error::io(format_args!("reading {}", file_path.display()), e)),
+            };
+            state.checkpoints.insert(file, offsets);
+        }
+        let was_clean = match sys.disk.stat(&path.join(CLEAN_SHUTDOWN)) {
+            Ok(_) => true,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+            Err(e) => {
+                return Err(Error::io(format_args!("looking for {CLEAN_SHUTDOWN} in {}", path.display()), e));
+            }
+        };
+        Ok(LogDir {
+            sys: sys.clone(),
+            path: path.to_path_buf(),
+            read_only,
+            was_clean: was_clean || fresh == Fresh::Yes,
+            writing: AtomicBool::new(!was_clean),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// The system it lives in.
+    pub fn sys(&self) -> &Sys {
+        &self.sys
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether nothing may be changed.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Whether the directory was closed in order when it was opened.
+    pub fn was_clean(&self) -> bool {
+        self.was_clean
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Must be called before anything in the directory is written: takes the mark of a clean shutdown away, durably, so
+    /// that a crash behind it is noticed. Cheap after the first time.
+    ///
+    /// # Errors
+    /// `ReadOnly`, and those of the disk.
+    pub fn begin_writing(&self) -> Result<()> {
+        if self.writing.load(Ordering::Acquire) && !self.read_only {
+            return Ok(());
+        }
+        if self.read_only {
+            return Err(Error::new(
+                ErrorCode::ReadOnly,
+                format!("{} was opened for reading only", self.path.display()),
+            ));
+        }
+        let _state = self.state(); // one at a time
+        if self.writing.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mark = self.path.join(CLEAN_SHUTDOWN);
+        let removed = match self.sys.disk.remove_file(&mark) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        };
+        removed
+            .and_then(|()| self.sys.disk.sync_dir(&self.path))
+            .map_err(|e| Error::io(format_args!("removing {}", mark.display()), e))?;
+        // Release: whoever sees it set may write, and the mark is gone by then.
+        self.writing.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether something was written since the last clean shutdown.
+    pub fn is_writing(&self) -> bool {
+        self.writing.load(Ordering::Acquire)
+    }
+
+    /// What a checkpoint says of a partition.
+    pub fn checkpoint(&self, file: CheckpointFile, partition: &TopicPartition) -> Option<Offset> {
+        self.state().checkpoints.get(&file)?.get(partition).copied()
+    }
+
+    /// Notes where a partition stands; written with the next [`write_checkpoints`](Self::write_checkpoints).
+    pub fn note(&self, partition: &TopicPartition, standings: Standings) {
+        let mut state = self.state();
+        let mut set = |file: CheckpointFile, value: Option<Offset>| {
+            let offsets = state.checkpoints.entry(file).or_default();
+            let before = match value {
+                Some(value) => offsets.insert(partition.clone(), value),
+                None => offsets.remove(partition),
+            };
+            if before != value {
+                state.changed.insert(file, true);
+            }
+        };
+        set(CheckpointFile::RecoveryPoint, Some(standings.recovery_point));
+        set(CheckpointFile::LogStart, standings.log_start);
+        // A broker keeps no watermark of its metadata log there.
+        set(CheckpointFile::HighWatermark, (partition.topic != METADATA_TOPIC).then_some(standings.high_watermark));
+    }
+
+    /// Forgets a partition that was deleted.
+    pub fn forget(&self, partition: &TopicPartition) {
+        let mut state = self.state();
+        for file in CheckpointFile::ALL {
+            if state.checkpoints.entry(file).or_default().remove(partition).is_some() {
+                state.changed.insert(file, true);
+            }
+        }
+    }
+
+    /// Whether [`write_checkpoints`](Self::write_checkpoints) has something to write.
+    pub fn has_changed_checkpoints(&self) -> bool {
+        self.state().changed.values().any(|changed| *changed)
+    }
+
+    /// Writes the checkpoints that changed, each whole or not at all.
+    pub fn write_checkpoints(&self) -> Result<()> {
+        for file in CheckpointFile::ALL {
+            self.write_checkpoint(file)?;
+        }
+        Ok(())
+    }
+
+    /// Writes one checkpoint if it changed.
+    pub fn write_checkpoint(&self, file: CheckpointFile) -> Result<()> {
+        let mut state = self.state();
+        if !state.changed.get(&file).copied().unwrap_or(false) {
+            return Ok(());
+        }
+        let content = format_offsets(state.checkpoints.entry(file).or_default());
+        let path = self.path.join(file.name());
+        write_atomically(&self.sys.disk, &path, &content)
+            .map_err(|e| Error::io(format_args!("writing {}", path.display()), e))?;
+        state.changed.insert(file, false);
+        Ok(())
+    }
+
+    /// Notes that a log could not be recovered, flushed or closed, so that the next opener looks at everything again.
+    pub fn mark_failed(&self) {
+        self.state().failed = true;
+    }
+
+    /// The last step of an orderly end: writes the checkpoints and, unless something failed, the mark of a clean
+    /// shutdown. Does nothing when nothing was written.
+    pub fn finish(&self, broker_epoch: i64) -> Result<()> {
+        if self.read_only || !self.is_writing() {
+            return Ok(());
+        }
+        self.write_checkpoints()?;
+        if self.state().failed {
+            return Ok(());
+        }
+        let mark = self.path.join(CLEAN_SHUTDOWN);
+        let content = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
+        write_atomically(&self.sys.disk, &mark, content.as_bytes())
+            .map_err(|e| Error::io(format_args!("writing {}", mark.display()), e))
+    }
+}

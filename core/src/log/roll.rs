@@ -1,0 +1,143 @@
+//! Beginning a new segment.
+//!
+//! Source: `org.apache.kafka.storage.internals.log.LogSegment#shouldRoll`, `LocalLog#roll`.
+
+use std::io;
+
+use super::Log;
+use super::tail::{Tail, index_rules, jitter};
+use crate::config::TopicConfig;
+use crate::error::{Error, Result};
+use crate::record::BatchHeader;
+use crate::segment::{Cadence, FileKind, Segment, Suffix, file_name};
+use crate::shm::Dirty;
+use crate::sys::{Clock, Disk, File, Open, Sys};
+use crate::types::{Offset, Position, TimestampMs};
+
+impl Tail {
+    /// Begins `segment`, which is empty.
+    pub(super) fn begin(&mut self, segment: std::sync::Arc<Segment>, config: &TopicConfig, sys: &Sys) {
+        self.caught_up = segment.base();
+        self.position = Position::ZERO;
+        self.cadence = Cadence::new(segment.base());
+        self.created = sys.clock.now();
+        self.jitter_ms = jitter(config, |most| sys.random_below(most));
+        self.must_roll = false;
+        self.segment = segment;
+    }
+
+    /// Whether a batch must go into a new segment: for size, age, a full index, or an offset too far from the base.
+    fn must_roll_for(&self, header: &BatchHeader, config: &TopicConfig, now: TimestampMs) -> io::Result<bool> {
+        if self.must_roll {
+            return Ok(true);
+        }
+        let size = self.position.0;
+        if size + header.size as u64 > config.segment_bytes as u64 {
+            return Ok(true);
+        }
+        if size > 0 {
+            let waited = match self.cadence.first_timestamp() {
+                Some(first) if first.0 >= 0 => header.max_timestamp.0.saturating_sub(first.0),
+                _ => now.0.saturating_sub(self.created.0),
+            };
+            let limit = if config.cleanup_policy.compact {
+                config.segment_ms.min(config.max_compaction_lag_ms)
+            } else {
+                config.segment_ms
+            };
+            if waited > limit - self.jitter_ms {
+                return Ok(true);
+            }
+        }
+        let (offsets, times) = (self.segment.offset_index()?.len(), self.segment.time_index()?.len());
+        let too_far = header.last_offset().0 - self.segment.base().0 > i64::from(i32::MAX);
+        Ok(too_far || index_rules(config).is_full(offsets, times))
+    }
+}
+
+impl Log {
+    /// Begins a new segment if the batch that comes next asks for one. Under the lock.
+    pub(super) fn roll_if_due(
+        &self,
+        tail: &mut Tail,
+        header: &BatchHeader,
+        config: &TopicConfig,
+        now: TimestampMs,
+    ) -> Result<()> {
+        let due = tail.must_roll_for(header, config, now);
+        if due.map_err(|e| self.io_error("reading an index of", tail.segment.base(), FileKind::Log, e))? {
+            self.roll_to(tail, header.base_offset.max(self.block.log_end()))?;
+        }
+        Ok(())
+    }
+
+    /// Begins the segment at `base`. Nothing is waited for: the flush group syncs the old segment, then the directory,
+    /// then the new segment, before anything in it counts as durable.
+    pub(super) fn roll_to(&self, tail: &mut Tail, base: Offset) -> Result<()> {
+        if base == tail.segment.base() && tail.position == Position::ZERO {
+            return Ok(()); // an empty segment serves as its own successor
+        }
+        self.block.set_dirty(Dirty::Roll, base);
+        let old = tail.segment.clone();
+        match self.switch_segments(tail, base) {
+            Ok(()) => {
+                self.block.clear_dirty();
+                Ok(())
+            }
+            Err(cause) => {
+                // What was made so far is removed; if that fails too, the next holder finds `dirty` and the file.
+                let _ = self.forget_segment(base);
+                if tail.segment.base() == old.base() && self.block.segment_base() == old.base() {
+                    self.block.clear_dirty();
+                }
+                Err(Error::io(format_args!("beginning segment {base} of {}", self.partition), cause))
+            }
+        }
+    }
+
+    fn switch_segments(&self, tail: &mut Tail, base: Offset) -> io::Result<()> {
+        let old = &tail.segment;
+        if !tail.must_roll {
+            old.time_index()?.push_if_later(tail.cadence.greatest())?;
+        }
+        old.offset_index()?.trim()?;
+        old.time_index()?.trim()?;
+        self.snapshot_at(tail, base)?;
+        let disk = &self.sys().disk;
+        for kind in [FileKind::Index, FileKind::TimeIndex] {
+            // A leftover of an interrupted roll holds nothing that counts.
+            disk.open(&self.path.join(file_name(base, kind, Suffix::None)), Open::Create)?.set_len(0)?;
+        }
+        let path = self.path.join(file_name(base, FileKind::Log, Suffix::None));
+        let log = disk.open(&path, Open::Create)?;
+        log.set_len(0)?;
+        if self.config().preallocate {
+            log.set_len(self.config().segment_bytes as u64)?;
+        }
+        let new = Segment::open(self.sys(), &self.path, base, Suffix::None, Open::ReadWrite)?;
+        self.block.publish_roll(base);
+        self.begin_segment(tail, new);
+        Ok(())
+    }
+
+    fn snapshot_at(&self, tail: &mut Tail, base: Offset) -> io::Result<()> {
+        let path = self.path.join(file_name(base, FileKind::Snapshot, Suffix::None));
+        let file = self.sys().disk.open(&path, Open::Create)?;
+        let content = super::format_snapshot(&tail.producers);
+        file.set_len(0)?;
+        crate::sys::write_all_at(&file, &content, 0)?;
+        tail.has_snapshots = true;
+        Ok(())
+    }
+
+    fn forget_segment(&self, base: Offset) -> io::Result<()> {
+        let disk = &self.sys().disk;
+        for kind in [FileKind::Log, FileKind::Index, FileKind::TimeIndex, FileKind::Snapshot] {
+            match disk.remove_file(&self.path.join(file_name(base, kind, Suffix::None))) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
