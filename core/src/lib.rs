@@ -7,9 +7,13 @@ mod error;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
+pub mod controller;
+#[doc(hidden)]
 pub mod log;
 #[doc(hidden)]
 pub mod record;
+#[doc(hidden)]
+pub mod replica;
 #[doc(hidden)]
 pub mod segment;
 #[doc(hidden)]

@@ -1,0 +1,214 @@
+//! The metadata as of an offset: what replaying the log gives.
+//!
+//! Source: Kafka `org.apache.kafka.image`; order and meaning of records as KIP-631 has them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::records::{MetadataRecord, PartitionChange, PartitionRecord, RegisterBroker, ResourceType};
+use crate::record::Voter;
+use crate::types::{LeaderEpoch, Offset, Uuid};
+
+/// A topic and its partitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicImage {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: Uuid,
+    /// Its partitions, by number.
+    pub partitions: BTreeMap<i32, PartitionRecord>,
+}
+
+/// Everything that a cluster knows of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Image {
+    /// Every record below was taken in.
+    pub offset: Offset,
+    /// Epoch of the last batch.
+    pub epoch: i32,
+    /// Features and their levels.
+    pub features: BTreeMap<String, i16>,
+    /// Brokers by node id.
+    pub brokers: BTreeMap<i32, RegisterBroker>,
+    topics: BTreeMap<String, TopicImage>,
+    names: BTreeMap<Uuid, String>,
+    configs: BTreeMap<(ResourceType, String), BTreeMap<String, String>>,
+    /// Ids of topics that were removed, as far as the log goes back: what is left of their directories may go.
+    removed: BTreeSet<Uuid>,
+    /// The first producer id that was not given away.
+    pub next_producer_id: i64,
+    /// `kraft.version`.
+    pub kraft_version: i16,
+    /// Who votes; empty where the log does not say.
+    pub voters: Vec<Voter>,
+    /// Records that klog does not model, as they came, for the next snapshot.
+    pub others: Vec<(u32, u32, Vec<u8>)>,
+    /// Records that could not be read, each with where it was.
+    pub unreadable: Vec<String>,
+    /// Records of a transaction whose end has not come.
+    pending: Option<Vec<MetadataRecord>>,
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+impl Image {
+    /// All topics by name.
+    pub fn topics(&self) -> &BTreeMap<String, TopicImage> {
+        &self.topics
+    }
+
+    /// The topic of that name.
+    pub fn topic(&self, name: &str) -> Option<&TopicImage> {
+        self.topics.get(name)
+    }
+
+    /// The settings that were made for a resource.
+    pub fn configs(&self, resource: ResourceType, name: &str) -> impl Iterator<Item = (&str, &str)> {
+        let configs = self.configs.get(&(resource, name.to_owned()));
+        configs.into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// The level of `metadata.version`.
+    pub fn metadata_version(&self) -> i16 {
+        self.features.get("metadata.version").copied().unwrap_or(0)
+    }
+
+    /// Takes a record in. Records of a metadata transaction wait for its end.
+    pub fn apply(&mut self, record: MetadataRecord) {
+        match record {
+            MetadataRecord::BeginTransaction => self.pending = Some(Vec::new()),
+            MetadataRecord::AbortTransaction => self.pending = None,
+            MetadataRecord::EndTransaction => {
+                for record in self.pending.take().unwrap_or_default() {
+                    self.replay(record);
+                }
+            }
+            record => match &mut self.pending {
+                Some(pending) => pending.push(record),
+                None => self.replay(record),
+            },
+        }
+    }
+
+    fn replay(&mut self, record: MetadataRecord) {
+        match record {
+            MetadataRecord::RegisterBroker(broker) => drop(self.brokers.insert(broker.broker_id, broker)),
+            MetadataRecord::UnregisterBroker { broker_id, .. } => drop(self.brokers.remove(&broker_id)),
+            MetadataRecord::BrokerRegistrationChange { broker_id, fenced, log_dirs, .. } => {
+                if let Some(broker) = self.brokers.get_mut(&broker_id) {
+                    match fenced {
+                        -1 => broker.fenced = false,
+                        1 => broker.fenced = true,
+                        _ => {}
+                    }
+                    if let Some(log_dirs) = log_dirs {
+                        broker.log_dirs = log_dirs;
+                    }
+                }
+            }
+            MetadataRecord::Topic { name, id } => {
+                self.names.insert(id, name.clone());
+                self.topics.insert(name.clone(), TopicImage { name, id, partitions: BTreeMap::new() });
+            }
+            MetadataRecord::RemoveTopic { id } => {
+                if let Some(name) = self.names.remove(&id) {
+                    self.topics.remove(&name);
+                    self.configs.remove(&(ResourceType::TOPIC, name));
+                }
+                self.removed.insert(id);
+            }
+            MetadataRecord::Partition(partition) => {
+                if let Some(topic) = self.topic_by_id(partition.topic_id) {
+                    topic.partitions.insert(partition.partition, partition);
+                }
+            }
+            MetadataRecord::PartitionChange(change) => self.change_partition(change),
+            MetadataRecord::Config { resource, name, key, value } => {
+                let configs = self.configs.entry((resource, name)).or_default();
+                match value {
+                    Some(value) => drop(configs.insert(key, value)),
+                    None => drop(configs.remove(&key)),
+                }
+            }
+            MetadataRecord::FeatureLevel { name, level } => {
+                if level == 0 {
+                    self.features.remove(&name);
+                } else {
+                    self.features.insert(name, level);
+                }
+            }
+            MetadataRecord::ProducerIds { next_producer_id, .. } => self.next_producer_id = next_producer_id,
+            MetadataRecord::Other { type_id, version, value } => self.others.push((type_id, version, value)),
+            MetadataRecord::NoOp
+            | MetadataRecord::BeginTransaction
+            | MetadataRecord::EndTransaction
+            | MetadataRecord::AbortTransaction => {}
+        }
+    }
+
+    fn topic_by_id(&mut self, id: Uuid) -> Option<&mut TopicImage> {
+        self.topics.get_mut(self.names.get(&id)?)
+    }
+
+    fn change_partition(&mut self, change: PartitionChange) {
+        let Some(partition) = self.topic_by_id(change.topic_id).and_then(|t| t.partitions.get_mut(&change.partition))
+        else {
+            return;
+        };
+        set(&mut partition.isr, change.isr);
+        set(&mut partition.replicas, change.replicas);
+        set(&mut partition.removing_replicas, change.removing_replicas);
+        set(&mut partition.adding_replicas, change.adding_replicas);
+        set(&mut partition.leader_recovery_state, change.leader_recovery_state);
+        set(&mut partition.directories, change.directories);
+        if let Some(leader) = change.leader {
+            partition.leader = leader;
+            partition.leader_epoch += 1;
+        }
+        if change.eligible_leader_replicas.is_some() {
+            partition.eligible_leader_replicas = change.eligible_leader_replicas;
+        }
+        if change.last_known_elr.is_some() {
+            partition.last_known_elr = change.last_known_elr;
+        }
+        partition.partition_epoch += 1;
+    }
+
+    /// Whether a transaction has begun and not ended.
+    pub fn has_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Forgets a transaction that never ended: what the next controller does.
+    pub fn abort_pending(&mut self) {
+        self.pending = None;
+    }
+
+    /// Whether a topic of that id was removed.
+    pub fn was_removed(&self, id: Uuid) -> bool {
+        self.removed.contains(&id)
+    }
+
+    /// Adds the topics and partitions that `found` has and this image lacks.
+    pub fn adopt(&mut self, found: &Image) {
+        for (name, topic) in &found.topics {
+            let mine = self.topics.entry(name.clone()).or_insert_with(|| TopicImage {
+                name: name.clone(),
+                id: topic.id,
+                partitions: BTreeMap::new(),
+            });
+            for (number, partition) in &topic.partitions {
+                mine.partitions.entry(*number).or_insert_with(|| partition.clone());
+            }
+        }
+    }
+
+    /// The leader epoch of a partition.
+    pub fn leader_epoch(&self, topic: &str, partition: i32) -> Option<LeaderEpoch> {
+        Some(LeaderEpoch(self.topic(topic)?.partitions.get(&partition)?.leader_epoch))
+    }
+}

@@ -1,0 +1,361 @@
+//! The metadata log: topics, settings, brokers, voters.
+//!
+//! `__cluster_metadata-0` is an ordinary log whose records say what exists. Opening replays it; a change is one batch,
+//! appended and flushed before anybody is told, so it is there whole or not at all. The epoch rises with the first change
+//! after an opening, and opening itself writes nothing.
+//!
+//! Source: KIP-500, KIP-595, KIP-630, KIP-631, KIP-853.
+
+mod image;
+mod records;
+mod snapshot;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+pub use image::{Image, TopicImage};
+pub use records::{MetadataRecord, PartitionChange, PartitionRecord, RegisterBroker, ResourceType};
+
+use crate::config::TopicConfig;
+use crate::error::{Error, ErrorCode, Result};
+use crate::log::{Batch, Fetch, Log, LogDir, Opening, Report, Watermark, create_partition};
+use crate::record::{
+    BatchBuilder, BatchHeader, BatchOptions, ControlRecord, HEADER_BYTES, LeaderChange, Records, Voter, VoterEndpoint,
+    control_batch,
+};
+use crate::replica::{Need, Replica};
+use crate::shm::Bell;
+use crate::sys::{Clock, Disk, Sys};
+use crate::types::{LeaderEpoch, METADATA_TOPIC, Offset, TimestampMs, TopicPartition, Uuid};
+
+/// The level of `metadata.version` that klog writes, and the highest that it changes: 4.0-IV3.
+pub const METADATA_VERSION: i16 = 25;
+/// Batches of the metadata log are not larger.
+const MAX_BATCH_BYTES: usize = 8 << 20;
+
+/// Who a broker is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster's id, an opaque text.
+    pub cluster_id: String,
+    /// The broker's number.
+    pub node_id: i32,
+    /// The directory's id.
+    pub directory_id: Uuid,
+}
+
+/// Reads the metadata log and appends to it.
+pub struct Controller {
+    sys: Sys,
+    replica: Replica,
+    identity: Identity,
+    image: RwLock<Arc<Image>>,
+    /// One change at a time. Whether this opening has begun its epoch, and whether a transaction was found without an end.
+    changing: Mutex<Changing>,
+}
+
+struct Changing {
+    epoch_begun: bool,
+    found_unended: bool,
+}
+
+impl fmt::Debug for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Controller").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// The partition that holds the metadata.
+pub fn metadata_partition() -> TopicPartition {
+    TopicPartition::new(METADATA_TOPIC, 0)
+}
+
+fn metadata_config() -> TopicConfig {
+    TopicConfig { max_message_bytes: MAX_BATCH_BYTES as i32, retention_ms: -1, ..TopicConfig::default() }
+}
+
+fn data_batch(
+    records: &[MetadataRecord],
+    timestamp: TimestampMs,
+    base_offset: Offset,
+    leader_epoch: LeaderEpoch,
+) -> Vec<u8> {
+    let mut builder = BatchBuilder::with_capacity(512);
+    for record in records {
+        builder.push(timestamp, None, Some(&record.encode()), &[]);
+    }
+    let options = BatchOptions { base_offset, leader_epoch, ..BatchOptions::default() };
+    builder.finish(&options).expect("metadata batches are not compressed, so no codec can fail")
+}
+
+impl Controller {
+    /// Writes the metadata log of a new cluster of one broker: its voter, its broker, and the settings that klog makes. What
+    /// an interrupted attempt left is overwritten.
+    pub fn format(dir: &LogDir, identity: &Identity) -> Result<()> {
+        let sys = dir.sys();
+        let partition = metadata_partition();
+        let epoch = LeaderEpoch(1);
+        create_partition(dir, &partition, Uuid::METADATA, epoch)?;
+        let now = sys.clock.now();
+        let me = identity.node_id;
+        let control = control_batch(
+            &[
+                ControlRecord::LeaderChange(LeaderChange {
+                    leader_id: me,
+                    voters: vec![me],
+                    granting_voters: vec![me],
+                }),
+                ControlRecord::KRaftVersion(1),
+                ControlRecord::KRaftVoters(vec![Voter {
+                    id: me,
+                    directory_id: identity.directory_id,
+                    endpoints: vec![VoterEndpoint { name: "CONTROLLER".into(), host: "localhost".into(), port: 9093 }],
+                    min_kraft_version: 0,
+                    max_kraft_version: 1,
+                }]),
+            ],
+            now,
+            Offset::ZERO,
+            epoch,
+        );
+        let data = data_batch(&first_records(sys, identity), now, Offset(3), epoch);
+        let path = dir.path().join(partition.to_string());
+        let segment = path.join(crate::segment::file_name(
+            Offset::ZERO,
+            crate::segment::FileKind::Log,
+            crate::segment::Suffix::None,
+        ));
+        crate::sys::write_atomically(&sys.disk, &segment, &[control, data].concat())
+            .map_err(|e| Error::io(format_args!("writing {}", segment.display()), e))
+    }
+
+    /// Opens the metadata log of `dir` and replays it, from the newest snapshot on.
+    ///
+    /// # Errors
+    /// Those of the disk. Records that cannot be read are reported, and listed in the image.
+    pub fn open(dir: &Arc<LogDir>, identity: Identity, report: &mut Report) -> Result<Controller> {
+        let sys = dir.sys().clone();
+        let opening = Opening { leader_epoch: LeaderEpoch(0), watermark: Watermark::LogEnd };
+        let log = Log::open(dir, metadata_partition(), Arc::new(metadata_config()), opening, report)?;
+        let replica = Replica::new(log, sys.clone(), Arc::new(Bell::default()));
+        let mut image = Image::default();
+        snapshot::load(&sys, replica.log().path(), &mut image, report)?;
+        replay_log(replica.log(), &mut image, report)?;
+        if image.metadata_version() == 0 {
+            snapshot::load_bootstrap(&sys, dir.path(), &mut image, report)?;
+        }
+        let found_unended = image.has_pending();
+        image.abort_pending();
+        Ok(Controller {
+            sys,
+            replica,
+            identity,
+            image: RwLock::new(Arc::new(image)),
+            changing: Mutex::new(Changing { epoch_begun: false, found_unended }),
+        })
+    }
+
+    /// Whether `dir` has a metadata log.
+    pub fn exists(sys: &Sys, dir: &Path) -> bool {
+        sys.disk.stat(&dir.join(metadata_partition().to_string())).is_ok()
+    }
+
+    /// The metadata as it is now.
+    pub fn image(&self) -> Arc<Image> {
+        self.image.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who this broker is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The metadata log itself.
+    pub fn log(&self) -> &Log {
+        self.replica.log()
+    }
+
+    /// Changes the metadata: `decide` looks at what there is and says which records to append, or why not. They are
+    /// appended as one batch, durable on return, and taken into the image that is returned.
+    ///
+    /// # Errors
+    /// Those of `decide`; `Unsupported` for metadata that klog does not change; those of appending and flushing, after
+    /// which nothing was changed.
+    pub fn change(&self, decide: impl FnOnce(&Image) -> Result<Vec<MetadataRecord>>) -> Result<Arc<Image>> {
+        let mut changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.image();
+        let records = decide(&before)?;
+        if records.is_empty() {
+            return Ok(before);
+        }
+        self.check_changeable(&before)?;
+        let mut image = (*before).clone();
+        self.begin_epoch(&mut changing, &mut image)?;
+        let end = self.log().block().log_end();
+        let batch = data_batch(&records, self.sys.clock.now(), end, LeaderEpoch(image.epoch));
+        if batch.len() > MAX_BATCH_BYTES {
+            return Err(Error::new(
+                ErrorCode::InvalidRequest,
+                format!("the change has {} bytes and {MAX_BATCH_BYTES} is the limit; make it in parts", batch.len()),
+            ));
+        }
+        let appended = self.replica.append(Batch::Placed(&batch))?;
+        self.replica.wait(appended.next_offset, Need::Durable, None)?;
+        for record in records {
+            image.apply(record);
+        }
+        image.offset = appended.next_offset;
+        let image = Arc::new(image);
+        *self.image.write().unwrap_or_else(PoisonError::into_inner) = image.clone();
+        Ok(image)
+    }
+
+    fn check_changeable(&self, image: &Image) -> Result<()> {
+        let refuse = |what: String| Err(Error::new(ErrorCode::Unsupported, what));
+        let version = image.metadata_version();
+        if version > METADATA_VERSION {
+            return refuse(format!(
+                "the metadata of this directory is of version {version} and klog changes it up to {METADATA_VERSION}; records can be appended and read"
+            ));
+        }
+        if let Some(what) = image.unreadable.first() {
+            return refuse(format!("the metadata cannot be changed because a part of it cannot be read: {what}"));
+        }
+        let others: Vec<String> = image
+            .voters
+            .iter()
+            .filter(|voter| voter.id != self.identity.node_id)
+            .map(|voter| voter.id.to_string())
+            .collect();
+        if !others.is_empty() {
+            return refuse(format!(
+                "the metadata of a cluster of several brokers cannot be changed yet (the others are {})",
+                others.join(", ")
+            ));
+        }
+        Ok(())
+    }
+
+    /// The first change after an opening begins an epoch: nothing that somebody else may have written at these offsets can
+    /// be taken for it.
+    fn begin_epoch(&self, changing: &mut Changing, image: &mut Image) -> Result<()> {
+        if changing.epoch_begun {
+            return Ok(());
+        }
+        let me = self.identity.node_id;
+        let epoch = image.epoch.max(self.log().epochs().latest().map_or(0, |epoch| epoch.0)) + 1;
+        let change =
+            ControlRecord::LeaderChange(LeaderChange { leader_id: me, voters: vec![me], granting_voters: vec![me] });
+        let now = self.sys.clock.now();
+        let batch = control_batch(&[change], now, self.log().block().log_end(), LeaderEpoch(epoch));
+        self.replica.append(Batch::Placed(&batch))?;
+        image.epoch = epoch;
+        changing.epoch_begun = true;
+        if changing.found_unended {
+            let end = self.log().block().log_end();
+            self.replica.append(Batch::Placed(&data_batch(
+                &[MetadataRecord::AbortTransaction],
+                now,
+                end,
+                LeaderEpoch(epoch),
+            )))?;
+            changing.found_unended = false;
+        }
+        Ok(())
+    }
+
+    /// Closes the log in order.
+    pub fn close(&self) -> Result<()> {
+        self.log().close()
+    }
+}
+
+/// The option that says that klog may delete what the topics' retention lets go of: the directory is klog's own, or was
+/// adopted.
+pub const RETENTION_GRANTED: &str = "klog.retention.enable";
+
+/// What a new cluster says of itself.
+fn first_records(sys: &Sys, identity: &Identity) -> Vec<MetadataRecord> {
+    let feature = |name: &str, level: i16| MetadataRecord::FeatureLevel { name: name.into(), level };
+    let cluster_wide = |key: &str, value: &str| MetadataRecord::Config {
+        resource: ResourceType::BROKER,
+        name: String::new(),
+        key: key.into(),
+        value: Some(value.into()),
+    };
+    vec![
+        feature("metadata.version", METADATA_VERSION),
+        feature("group.version", 1),
+        MetadataRecord::RegisterBroker(RegisterBroker {
+            broker_id: identity.node_id,
+            incarnation_id: sys.new_uuid(),
+            broker_epoch: 5, // the offset of this record: three control records and two features come before it
+            endpoints: vec![("PLAINTEXT".into(), "localhost".into(), 9092, 0)],
+            features: vec![("metadata.version".into(), 7, METADATA_VERSION), ("group.version".into(), 0, 1)],
+            rack: None,
+            fenced: true,
+            in_controlled_shutdown: false,
+            log_dirs: vec![identity.directory_id],
+        }),
+        // So that nothing is deleted that nobody asked for, by klog or by a broker that takes the directory over.
+        cluster_wide("log.retention.ms", "-1"),
+        cluster_wide(RETENTION_GRANTED, "true"),
+    ]
+}
+
+fn replay_log(log: &Log, image: &mut Image, report: &mut Report) -> Result<()> {
+    let bound = log.block().log_end();
+    let mut from = image.offset.max(log.block().log_start());
+    let (mut buffer, mut cursor) = (Vec::new(), None);
+    while from < bound {
+        let fetch = Fetch { from, bound, max_bytes: 1 << 20, check_crcs: true, cursor };
+        match log.read(&fetch, &mut buffer) {
+            Ok(chunk) => {
+                for (range, header) in &chunk.batches {
+                    replay_batch(&buffer[range.clone()], header, image);
+                }
+                if chunk.next == from {
+                    break;
+                }
+                (from, cursor) = (chunk.next, chunk.cursor);
+            }
+            Err(error) => {
+                let Some(damage) = error.damage() else {
+                    return Err(error);
+                };
+                image.unreadable.push(error.message().to_owned());
+                report.damage.push(damage.clone());
+                (from, cursor) = (Offset(damage.next_offset), None);
+            }
+        }
+    }
+    image.offset = image.offset.max(bound);
+    Ok(())
+}
+
+/// Takes the records of one batch of the metadata log, or of a snapshot, in.
+fn replay_batch(batch: &[u8], header: &BatchHeader, image: &mut Image) {
+    image.epoch = image.epoch.max(header.leader_epoch.0);
+    for record in Records::new(header, &batch[HEADER_BYTES..]) {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                image.unreadable.push(format!("the batch at offset {}: {error}", header.base_offset));
+                return;
+            }
+        };
+        if header.is_control() {
+            match ControlRecord::parse(record.key, record.value) {
+                Ok(ControlRecord::KRaftVersion(version)) => image.kraft_version = version,
+                Ok(ControlRecord::KRaftVoters(voters)) => image.voters = voters,
+                _ => {}
+            }
+            continue;
+        }
+        match MetadataRecord::parse(record.value.unwrap_or_default()) {
+            Ok(record) => image.apply(record),
+            Err(what) => image.unreadable.push(format!("the record at offset {}: {what}", record.offset)),
+        }
+    }
+}

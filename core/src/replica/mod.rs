@@ -1,0 +1,176 @@
+//! A replica: a log, and the rule that says how much of it is visible.
+//!
+//! The high watermark is the minimum over all in-sync replicas of what is flushed (`klog.durability=fsync`) or written
+//! (`os`). There is one replica so far, and it is in sync with itself; copying to others will be a duty of whoever waits, in
+//! [`Replica::wait`]. What needs a change of the metadata is returned as an outcome and carried out above, with no lock held.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::config::Durability;
+use crate::error::{Error, ErrorCode, Result};
+use crate::log::{Appended, Batch, Log};
+use crate::sys::{Clock, Sys, Wait};
+use crate::types::{LeaderEpoch, Offset};
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The high watermark passes the offset: acks=all.
+    Visible,
+    /// The bytes are durable on the leader.
+    Durable,
+}
+
+/// The leader's replica of a partition.
+#[derive(Debug)]
+pub struct Replica {
+    log: Log,
+    sys: Sys,
+    /// Woken with every partition of the directory: what a consumer of many partitions sleeps on.
+    bell: Arc<crate::shm::Bell>,
+    /// A flush was asked for and has not begun.
+    flush_due: AtomicBool,
+    /// The epoch must rise before the next append, because readers may have seen records that recovery did not find.
+    epoch_due: AtomicBool,
+    removed: AtomicBool,
+}
+
+impl Replica {
+    /// Makes the replica of a log that was just opened.
+    pub fn new(log: Log, sys: Sys, bell: Arc<crate::shm::Bell>) -> Self {
+        Replica {
+            log,
+            sys,
+            bell,
+            flush_due: AtomicBool::new(false),
+            epoch_due: AtomicBool::new(false),
+            removed: AtomicBool::new(false),
+        }
+    }
+
+    /// Monotonic time, as deadlines count it.
+    pub fn now(&self) -> Duration {
+        self.sys.clock.monotonic()
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Says that the epoch must rise before anything is appended: readers may have seen what is gone.
+    pub fn require_epoch(&self) {
+        self.epoch_due.store(true, Ordering::Release);
+    }
+
+    /// The epoch that the next append needs, if it is not the current one: for the controller to record.
+    pub fn epoch_needed(&self) -> Option<LeaderEpoch> {
+        let due = self.epoch_due.load(Ordering::Acquire);
+        due.then(|| LeaderEpoch(self.log.block().leader_epoch().0 + 1))
+    }
+
+    /// Begins an epoch that the controller has recorded.
+    pub fn begin_epoch(&self, epoch: LeaderEpoch) -> Result<()> {
+        self.log.begin_epoch(epoch)?;
+        self.epoch_due.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// The topic was deleted: handles that remain answer so.
+    pub fn mark_removed(&self) {
+        self.removed.store(true, Ordering::Release);
+        self.announce();
+    }
+
+    /// An error if the topic was deleted since.
+    pub fn check_exists(&self) -> Result<()> {
+        if !self.removed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let partition = self.log.partition();
+        Err(Error::new(ErrorCode::UnknownTopicOrPartition, format!("topic '{}' was deleted", partition.topic)))
+    }
+
+    /// Appends a batch; see [`Log::append`]. Visible at once where the topic's durability is `os`.
+    pub fn append(&self, batch: Batch<'_>) -> Result<Appended> {
+        self.check_exists()?;
+        let appended = self.log.append(batch)?;
+        if !appended.is_duplicate {
+            self.raise_high_watermark();
+            let config = self.log.config();
+            let unflushed = self.log.block().log_end().0 - self.log.block().flushed().0;
+            if unflushed >= config.flush_messages {
+                self.log.flush(appended.next_offset, None)?;
+                self.raise_high_watermark();
+            }
+        }
+        Ok(appended)
+    }
+
+    /// Waits until everything below `end` is as `need` asks, doing what is missing: whoever waits works.
+    ///
+    /// # Errors
+    /// Those of [`Log::flush`].
+    pub fn wait(&self, end: Offset, need: Need, deadline: Option<Duration>) -> Result<()> {
+        let durability = self.log.config().klog_durability;
+        if need == Need::Durable || durability == Durability::Fsync {
+            self.log.flush(end, deadline)?;
+        }
+        self.raise_high_watermark();
+        Ok(())
+    }
+
+    /// Whether everything below `end` is as `need` asks.
+    pub fn is_done(&self, end: Offset, need: Need) -> bool {
+        match need {
+            Need::Visible => self.log.block().high_watermark() >= end,
+            Need::Durable => self.log.block().flushed() >= end,
+        }
+    }
+
+    /// Computes the high watermark anew, from what is in sync. Wakes whoever waits for it.
+    pub fn raise_high_watermark(&self) {
+        let block = self.log.block();
+        let reached = match self.log.config().klog_durability {
+            Durability::Fsync => block.flushed(),
+            Durability::Os => block.log_end(),
+        };
+        // The minimum over one replica. min.insync.replicas counts no more than there are, and one is always in sync.
+        if block.raise_high_watermark(reached) {
+            if block.first_unstable().is_some() {
+                self.log.settle_transactions();
+            }
+            self.announce();
+        }
+    }
+
+    /// Wakes everybody who waits for this partition to change.
+    pub fn announce(&self) {
+        let block = self.log.block();
+        if block.announce_data() {
+            self.sys.wait.wake_all(block.data_sequence());
+        }
+        if self.bell.ring() {
+            self.sys.wait.wake_all(self.bell.word());
+        }
+    }
+
+    /// How soon the bytes that were written must be flushed; `None` when they are, or when that was arranged already.
+    pub fn claim_flush(&self) -> Option<Duration> {
+        let block = self.log.block();
+        if block.flushed() >= block.log_end() || self.flush_due.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        Some(Duration::from_millis(self.log.config().flush_within_ms().clamp(0, i64::from(i32::MAX)) as u64))
+    }
+
+    /// Carries out what [`claim_flush`](Self::claim_flush) arranged.
+    pub fn flush_claimed(&self) -> Result<()> {
+        self.flush_due.store(false, Ordering::Release);
+        self.log.flush(self.log.block().log_end(), None)?;
+        self.raise_high_watermark();
+        Ok(())
+    }
+}
