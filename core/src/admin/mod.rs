@@ -1,0 +1,173 @@
+//! The verbs about topics and partitions.
+//!
+//! Source: `org.apache.kafka.clients.admin.Admin`.
+
+use std::fmt;
+
+use crate::engine::{Engine, NewTopic, TopicDescription};
+use crate::error::Result;
+use crate::log::{OffsetSpec, Report};
+use crate::types::{INTERNAL_TOPICS, Offset, TimestampMs, Uuid};
+
+/// A topic in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicListing {
+    /// Its name.
+    pub name: String,
+    /// Its id; all zero where none is known.
+    pub id: Uuid,
+    /// How many partitions it has.
+    pub partitions: i32,
+    /// How many replicas each has; 0 where that is not known.
+    pub replication_factor: i32,
+    /// Whether it is one of Kafka's own.
+    pub is_internal: bool,
+}
+
+/// An offset that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedOffset {
+    /// The offset; −1 when there is none.
+    pub offset: i64,
+    /// The timestamp of the record there, where it was found by time; −1 otherwise.
+    pub timestamp: i64,
+}
+
+/// Looks at topics and changes them. Clones are the same.
+#[derive(Clone)]
+pub struct Admin {
+    engine: Engine,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("engine", &self.engine).finish()
+    }
+}
+
+impl Admin {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Admin { engine }
+    }
+
+    /// Makes a topic. It exists, durably, on return.
+    ///
+    /// # Errors
+    /// `InvalidTopic` for a name that Kafka does not allow; `TopicAlreadyExists`; `InvalidPartitions` below 1;
+    /// `InvalidReplicationFactor` above the number of brokers; `InvalidConfig`; `Unsupported` for settings that klog does not
+    /// have yet; `ReadOnly`. Nothing is changed.
+    ///
+    /// Source: Kafka protocol, CreateTopics.
+    pub fn create_topic(&self, topic: &NewTopic) -> Result<TopicDescription> {
+        self.engine.cluster()?.create_topic(topic)
+    }
+
+    /// Removes a topic with all its records. It is gone, durably, on return; its files go after `file.delete.delay.ms`.
+    ///
+    /// # Errors
+    /// `UnknownTopicOrPartition`, with the nearest name; `InvalidTopic` for Kafka's own topics; `ReadOnly`.
+    ///
+    /// Source: Kafka protocol, DeleteTopics.
+    pub fn delete_topic(&self, name: &str) -> Result<()> {
+        self.engine.cluster()?.delete_topic(name)
+    }
+
+    /// All topics, by name.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn list_topics(&self) -> Result<Vec<TopicListing>> {
+        let cluster = self.engine.cluster()?;
+        let image = cluster.image();
+        let listing = |topic: &crate::controller::TopicImage| TopicListing {
+            name: topic.name.clone(),
+            id: topic.id,
+            partitions: topic.partitions.len() as i32,
+            replication_factor: topic.partitions.values().next().map_or(0, |partition| partition.replicas.len() as i32),
+            is_internal: INTERNAL_TOPICS.contains(&&*topic.name),
+        };
+        Ok(image.topics().values().map(listing).collect())
+    }
+
+    /// Everything about a topic: settings, partitions, leaders, offsets, sizes.
+    ///
+    /// # Errors
+    /// `UnknownTopicOrPartition`, with the nearest name.
+    pub fn describe_topic(&self, name: &str) -> Result<TopicDescription> {
+        self.engine.cluster()?.describe_topic(name)
+    }
+
+    /// An offset of a partition: the first, the next, or one by time. "Latest" is the high watermark.
+    ///
+    /// # Errors
+    /// `UnknownTopicOrPartition`.
+    ///
+    /// Source: Kafka protocol, ListOffsets.
+    pub fn list_offset(&self, topic: &str, partition: i32, which: OffsetSpec) -> Result<ListedOffset> {
+        let cluster = self.engine.cluster()?;
+        let found = cluster.topic(topic)?;
+        let log = found.partition(cluster, partition)?.log();
+        let visible = log.block().high_watermark();
+        let plain = |offset: Offset| ListedOffset { offset: offset.0, timestamp: -1 };
+        let by_time = match which {
+            OffsetSpec::Earliest => return Ok(plain(log.block().log_start())),
+            OffsetSpec::Latest => return Ok(plain(visible)),
+            OffsetSpec::MaxTimestamp => log.offset_of_max_timestamp(visible)?,
+            OffsetSpec::At(timestamp) => log.offset_at(timestamp, visible)?,
+        };
+        let (offset, timestamp) =
+            by_time.map_or((Offset(-1), TimestampMs::NONE), |found| (found.offset, found.timestamp));
+        Ok(ListedOffset { offset: offset.0, timestamp: timestamp.0 })
+    }
+
+    /// Deletes the records of a partition below `before`; `None` deletes all that are visible. Returns the offset that the log
+    /// starts at now. Durable on return; the space is free once whole segments are below it.
+    ///
+    /// # Errors
+    /// `OffsetOutOfRange` above the high watermark; `PolicyViolation` on a compacted topic; `ReadOnly`.
+    ///
+    /// Source: KIP-107.
+    pub fn delete_records(&self, topic: &str, partition: i32, before: Option<i64>) -> Result<i64> {
+        let cluster = self.engine.cluster()?;
+        cluster.check_writable()?;
+        let found = cluster.topic(topic)?;
+        let log = found.partition(cluster, partition)?.log();
+        Ok(log.delete_records(before.map(Offset))?.0)
+    }
+
+    /// Deletes now what the topics' retention lets go of, without waiting for the next round. Returns how many segments went.
+    ///
+    /// # Errors
+    /// Those of the disk; `ReadOnly`.
+    pub fn delete_old_segments(&self) -> Result<usize> {
+        let cluster = self.engine.cluster()?;
+        cluster.check_writable()?;
+        cluster.open_all()?;
+        cluster.run_retention()
+    }
+
+    /// Reads everything and checks everything: batches, indexes, in one topic or in all. An empty report is good news.
+    ///
+    /// # Errors
+    /// Those of the disk; damage is in the report.
+    pub fn verify(&self, topic: Option<&str>) -> Result<Report> {
+        let cluster = self.engine.cluster()?;
+        let mut report = Report::default();
+        let names: Vec<String> = match topic {
+            Some(name) => vec![name.to_owned()],
+            None => cluster.image().topics().keys().cloned().collect(),
+        };
+        for name in names {
+            let found = cluster.topic(&name)?;
+            for partition in 0..found.partition_count() {
+                found.partition(cluster, partition)?.log().verify(&mut report)?;
+            }
+        }
+        if topic.is_none()
+            && let Ok(controller) = cluster.controller()
+        {
+            controller.log().verify(&mut report)?;
+        }
+        Ok(report)
+    }
+}

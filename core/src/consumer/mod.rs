@@ -1,0 +1,342 @@
+//! Reading records.
+//!
+//! A consumer reads the partitions that it was assigned, in turns, below what is visible. A poll returns what one partition has,
+//! as records that share the memory they were read into, or waits for an append.
+//!
+//! Source: `org.apache.kafka.clients.consumer.KafkaConsumer`; KIP-98 for `isolation.level`.
+
+mod batch;
+mod reader;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+pub use batch::{Batch, Record};
+
+use crate::config::{ConsumerConfig, IsolationLevel, OffsetReset};
+use crate::engine::{Cluster, Engine};
+use crate::error::{Error, ErrorCode, Result};
+use crate::sys::{Clock, Wait, generation};
+use crate::types::{Offset, TimestampMs, TopicPartition};
+use batch::Decoded;
+use reader::Reader;
+
+/// Where reading begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the first record there is.
+    Earliest,
+    /// Behind the last visible one.
+    Latest,
+    /// At this offset.
+    Offset(i64),
+    /// At the first record whose timestamp is not before this, in ms; behind the last one when there is none.
+    Timestamp(i64),
+}
+
+/// No wait is longer without another look.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Reads records of partitions that were assigned to it.
+///
+/// ```
+/// # fn main() -> Result<(), klog::Error> {
+/// use std::time::Duration;
+/// let engine = klog::Engine::memory()?;
+/// engine.producer()?.send("orders", None, Some(b"one"))?.result()?;
+///
+/// let mut consumer = engine.consumer()?;
+/// consumer.assign_topics(&["orders"], klog::Start::Earliest)?;
+/// for record in &consumer.poll(Duration::from_secs(1))? {
+///     assert_eq!(record.value(), Some(&b"one"[..]));
+/// }
+/// # Ok(()) }
+/// ```
+pub struct Consumer {
+    engine: Engine,
+    config: ConsumerConfig,
+    readers: Vec<Reader>,
+    /// Whose turn it is.
+    turn: usize,
+    waker: Arc<Wakeup>,
+    /// Memory to use again once nobody has a batch of it.
+    spare: Option<Arc<Decoded>>,
+    born: u32,
+}
+
+#[derive(Debug, Default)]
+struct Wakeup {
+    wanted: AtomicBool,
+}
+
+/// Ends a poll from another thread.
+#[derive(Clone, Debug)]
+pub struct Waker {
+    engine: Engine,
+    wakeup: Arc<Wakeup>,
+}
+
+impl Waker {
+    /// Ends the poll that runs, or else the next one, with `Interrupted`.
+    pub fn wake(&self) {
+        self.wakeup.wanted.store(true, Ordering::SeqCst);
+        if let Ok(cluster) = self.engine.cluster() {
+            cluster.bell.ring();
+            cluster.sys.wait.wake_all(cluster.bell.word());
+        }
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("assignment", &self.assignment()).finish_non_exhaustive()
+    }
+}
+
+impl Consumer {
+    pub(crate) fn new(engine: Engine, config: ConsumerConfig) -> Result<Consumer> {
+        if !config.group_id.is_empty() {
+            return Err(Error::new(
+                ErrorCode::Unsupported,
+                "group.id is not supported yet: assign partitions or topics instead of joining a group",
+            ));
+        }
+        engine.cluster()?;
+        let waker = Arc::default();
+        Ok(Consumer { engine, config, readers: Vec::new(), turn: 0, waker, spare: None, born: generation() })
+    }
+
+    fn cluster(&self) -> Result<Arc<Cluster>> {
+        if self.born != generation() {
+            return Err(Error::new(
+                ErrorCode::Forked,
+                "the consumer belongs to the parent process; open one in this process",
+            ));
+        }
+        Ok(self.engine.cluster()?.clone())
+    }
+
+    /// Takes a partition in, to be read from `start`. One that is there already is moved to it.
+    ///
+    /// # Errors
+    /// `UnknownTopicOrPartition`; `OffsetOutOfRange` for an offset outside the log, which with `auto.offset.reset` set to
+    /// anything but `none` becomes that instead, at the first poll.
+    pub fn assign(&mut self, topic: &str, partition: i32, start: Start) -> Result<()> {
+        let cluster = self.cluster()?;
+        let found = cluster.topic(topic)?;
+        let replica = found.partition(&cluster, partition)?.clone();
+        let isolation = self.config.isolation_level;
+        let position = self.resolve(&cluster, topic, partition, start)?;
+        match self.readers.iter_mut().find(|reader| reader.is(topic, partition)) {
+            Some(reader) => reader.seek(position),
+            None => self.readers.push(Reader::new(topic, partition, replica, isolation, position)),
+        }
+        Ok(())
+    }
+
+    /// Takes all partitions of topics in.
+    ///
+    /// # Errors
+    /// Those of [`assign`](Self::assign).
+    pub fn assign_topics(&mut self, topics: &[&str], start: Start) -> Result<()> {
+        let cluster = self.cluster()?;
+        for topic in topics {
+            for partition in 0..cluster.topic(topic)?.partition_count() {
+                self.assign(topic, partition, start)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives all partitions back.
+    pub fn unassign(&mut self) {
+        self.readers.clear();
+        self.turn = 0;
+    }
+
+    /// The partitions that are assigned, in the order in which they were.
+    pub fn assignment(&self) -> Vec<TopicPartition> {
+        self.readers.iter().map(Reader::partition).collect()
+    }
+
+    fn resolve(&self, cluster: &Arc<Cluster>, topic: &str, partition: i32, start: Start) -> Result<Offset> {
+        let found = cluster.topic(topic)?;
+        let replica = found.partition(cluster, partition)?;
+        let visible = match self.config.isolation_level {
+            IsolationLevel::ReadUncommitted => replica.log().block().high_watermark(),
+            IsolationLevel::ReadCommitted => replica.log().block().last_stable(),
+        };
+        Ok(match start {
+            Start::Earliest => replica.log().block().log_start(),
+            Start::Latest => visible,
+            Start::Offset(offset) if offset < 0 => {
+                return Err(Error::new(
+                    ErrorCode::OffsetOutOfRange,
+                    format!("offset {offset} is out of range: {topic}-{partition} begins at 0 or above"),
+                ));
+            }
+            Start::Offset(offset) => Offset(offset),
+            Start::Timestamp(timestamp) => {
+                let found = replica.log().offset_at(TimestampMs(timestamp), visible)?;
+                found.map_or(visible, |found| found.offset)
+            }
+        })
+    }
+
+    fn reader(&mut self, topic: &str, partition: i32) -> Result<&mut Reader> {
+        self.readers.iter_mut().find(|reader| reader.is(topic, partition)).ok_or_else(|| {
+            Error::new(ErrorCode::NotAssigned, format!("{topic}-{partition} is not assigned to this consumer"))
+        })
+    }
+
+    /// Goes on elsewhere in a partition that is assigned.
+    ///
+    /// # Errors
+    /// `NotAssigned`, and those of [`assign`](Self::assign).
+    pub fn seek(&mut self, topic: &str, partition: i32, start: Start) -> Result<()> {
+        let cluster = self.cluster()?;
+        self.reader(topic, partition)?;
+        let position = self.resolve(&cluster, topic, partition, start)?;
+        self.reader(topic, partition)?.seek(position);
+        Ok(())
+    }
+
+    /// Goes on behind the damage that a poll reported. Says whether the error was one of damage in an assigned partition.
+    pub fn seek_past(&mut self, error: &Error) -> bool {
+        let Some(damage) = error.damage() else { return false };
+        match self.readers.iter_mut().find(|reader| reader.is(&damage.topic, damage.partition)) {
+            Some(reader) => {
+                reader.seek(Offset(damage.next_offset));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The offset that is read next in a partition that is assigned.
+    ///
+    /// # Errors
+    /// `NotAssigned`.
+    pub fn position(&mut self, topic: &str, partition: i32) -> Result<i64> {
+        Ok(self.reader(topic, partition)?.position().0)
+    }
+
+    /// Leaves a partition out until [`resume`](Self::resume).
+    ///
+    /// # Errors
+    /// `NotAssigned`.
+    pub fn pause(&mut self, topic: &str, partition: i32) -> Result<()> {
+        self.reader(topic, partition)?.paused = true;
+        Ok(())
+    }
+
+    /// Reads a paused partition again.
+    ///
+    /// # Errors
+    /// `NotAssigned`.
+    pub fn resume(&mut self, topic: &str, partition: i32) -> Result<()> {
+        self.reader(topic, partition)?.paused = false;
+        Ok(())
+    }
+
+    /// Reads every assigned partition only up to what is visible now: polls return nothing more behind that, at once, and
+    /// [`is_finished`](Self::is_finished) says so.
+    pub fn read_until_now(&mut self) {
+        self.readers.iter_mut().for_each(Reader::stop_at_bound);
+    }
+
+    /// Whether every assigned partition was read up to where [`read_until_now`](Self::read_until_now) ends it.
+    pub fn is_finished(&self) -> bool {
+        self.readers.iter().all(Reader::is_finished)
+    }
+
+    /// What ends a poll from another thread.
+    pub fn waker(&self) -> Waker {
+        Waker { engine: self.engine.clone(), wakeup: self.waker.clone() }
+    }
+
+    /// The next records of one partition: at most `max.poll.records`. Waits for them up to `timeout`; an empty batch means
+    /// that none came.
+    ///
+    /// # Errors
+    /// `CorruptMessage` for damage in a partition's log: the position stays in front of it, and
+    /// [`seek_past`](Self::seek_past) moves it behind. `OffsetOutOfRange` when a position was deleted and
+    /// `auto.offset.reset` is `none`. `Interrupted` after [`Waker::wake`]. `Closed`, `Forked`.
+    pub fn poll(&mut self, timeout: Duration) -> Result<Batch> {
+        self.poll_records(timeout, self.config.max_poll_records as usize)
+    }
+
+    /// As [`poll`](Self::poll), for at most `max_records` records.
+    ///
+    /// # Errors
+    /// Those of [`poll`](Self::poll).
+    pub fn poll_records(&mut self, timeout: Duration, max_records: usize) -> Result<Batch> {
+        let cluster = self.cluster()?;
+        let deadline = cluster.sys.clock.monotonic().checked_add(timeout);
+        loop {
+            cluster.check_open()?;
+            cluster.duties.catch_up();
+            if self.waker.wanted.swap(false, Ordering::SeqCst) {
+                return Err(Error::new(ErrorCode::Interrupted, "the poll was woken"));
+            }
+            // Before looking for data: whoever publishes some after this moves the word.
+            let word = cluster.bell.word().load(Ordering::SeqCst);
+            cluster.bell.announce_waiter();
+            if let Some(batch) = self.poll_once(max_records)? {
+                return Ok(batch);
+            }
+            let now = cluster.sys.clock.monotonic();
+            let left = deadline.map_or(LONGEST_WAIT, |deadline| deadline.saturating_sub(now));
+            if left.is_zero() || (self.has_bounds() && self.is_finished()) || cluster.is_read_only() {
+                return Ok(Batch::empty());
+            }
+            cluster.wait(cluster.bell.word(), word, left.min(LONGEST_WAIT))?;
+        }
+    }
+
+    fn has_bounds(&self) -> bool {
+        self.readers.iter().any(Reader::has_bound)
+    }
+
+    /// Looks at every partition once, beginning with the one whose turn it is.
+    fn poll_once(&mut self, max_records: usize) -> Result<Option<Batch>> {
+        let count = self.readers.len();
+        for step in 0..count {
+            let index = (self.turn + step) % count;
+            let Some(reader) = self.readers.get_mut(index) else {
+                break;
+            };
+            if reader.paused {
+                continue;
+            }
+            match reader.next(&self.config, max_records, &mut self.spare) {
+                Ok(None) => {}
+                Ok(Some(batch)) => {
+                    // A partition that has more keeps its turn until what was decoded is handed out.
+                    self.turn = if reader.has_leftover() { index } else { index + 1 };
+                    return Ok(Some(batch));
+                }
+                Err(error) if error.code() == ErrorCode::OffsetOutOfRange => {
+                    reader.reset(&error, self.config.auto_offset_reset)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Reader {
+    /// Goes on where `auto.offset.reset` says after a position turned out to be outside the log.
+    fn reset(&mut self, error: &Error, reset: OffsetReset) -> Result<()> {
+        let position = match reset {
+            OffsetReset::Earliest => self.replica().log().block().log_start(),
+            OffsetReset::Latest => self.bound(),
+            OffsetReset::None => return Err(error.clone()),
+        };
+        self.seek(position);
+        Ok(())
+    }
+}

@@ -1,0 +1,595 @@
+//! The opened cluster: one broker directory, its metadata, its partitions, and the work that is due.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use super::attach::Attachment;
+use super::duties::{Duties, Duty};
+use super::open::Opened;
+use super::spare::Spare;
+use super::topic::Topic;
+use super::{Mode, OpenOptions};
+use crate::config::{Durability, EngineConfig, TopicConfig};
+use crate::controller::{
+    Controller, Identity, Image, MetadataRecord, PartitionChange, RETENTION_GRANTED, ResourceType,
+};
+use crate::error::{Error, ErrorCode, Result};
+use crate::log::{Appended, Batch, Log, LogDir, Opening, Report, Watermark, create_partition};
+use crate::replica::Replica;
+use crate::shm::Bell;
+use crate::sys::{Disk, Sys, Wait, Woken};
+use crate::types::{LeaderEpoch, Offset, TopicPartition, Uuid};
+
+/// Somebody who holds records that are not written yet.
+pub(crate) trait Drain: Send + Sync {
+    /// Writes them.
+    fn drain(&self);
+}
+
+/// How long after a write the checkpoints follow.
+const CHECKPOINT_WITHIN: Duration = Duration::from_secs(1);
+/// How long after the first write old segments are looked for first.
+const FIRST_RETENTION: Duration = Duration::from_secs(30);
+
+/// An opened cluster.
+pub(crate) struct Cluster {
+    pub(crate) sys: Sys,
+    pub(crate) config: EngineConfig,
+    path: PathBuf,
+    read_only: bool,
+    dir: Arc<LogDir>,
+    attachment: Mutex<Option<Attachment>>,
+    beside_writer: bool,
+    controller: Option<Controller>,
+    identity: Option<Identity>,
+    /// Topics that only their directories speak of: old or damaged metadata, read-only.
+    found: Image,
+    topics: RwLock<HashMap<String, Arc<Topic>>>,
+    pub(crate) bell: Arc<Bell>,
+    pub(crate) duties: Arc<Duties>,
+    spare: Spare,
+    report: Mutex<Report>,
+    drains: Mutex<Vec<Weak<dyn Drain>>>,
+    closed: AtomicBool,
+    checkpoint_due: AtomicBool,
+    has_written: AtomicBool,
+    on_interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Opens a directory, recovering it if it was not closed in order.
+    pub(super) fn open(path: &Path, sys: Sys, options: &OpenOptions) -> Result<Arc<Cluster>> {
+        let Opened { dir, attachment, controller, identity, found, report } = super::open::open(path, &sys, options)?;
+        let cluster = Arc::new(Cluster {
+            duties: Duties::new(&sys, options.config.threads),
+            spare: Spare::new(&sys, path, options.config.spare && options.mode != Mode::ReadOnly),
+            sys,
+            config: options.config.clone(),
+            path: path.to_path_buf(),
+            read_only: options.mode == Mode::ReadOnly,
+            dir,
+            beside_writer: attachment.beside_writer,
+            attachment: Mutex::new(Some(attachment)),
+            controller,
+            identity,
+            found,
+            topics: RwLock::default(),
+            bell: Arc::default(),
+            report: Mutex::new(report),
+            drains: Mutex::default(),
+            closed: AtomicBool::new(false),
+            checkpoint_due: AtomicBool::new(false),
+            has_written: AtomicBool::new(false),
+            on_interrupt: options.on_interrupt.clone(),
+        });
+        if !cluster.read_only && !cluster.dir.was_clean() {
+            cluster.recover_all()?;
+            if Self::may_delete(&cluster.image())
+                && let Err(e) = cluster.finish_removals()
+            {
+                let mut report = Report::default();
+                report.finding(".", format!("what is left of removed topics stays for now: {e}"));
+                cluster.tell(report);
+            }
+        }
+        Ok(cluster)
+    }
+
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorCode::Closed, format!("the engine on {} is closed", self.path.display())));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        self.check_open()?;
+        if self.read_only {
+            return Err(Error::new(
+                ErrorCode::ReadOnly,
+                format!("{} was opened for reading only", self.path.display()),
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    pub(crate) fn controller(&self) -> Result<&Controller> {
+        self.controller.as_ref().ok_or_else(|| {
+            Error::new(
+                ErrorCode::Unsupported,
+                format!("{} has no metadata log; it can only be read", self.path.display()),
+            )
+        })
+    }
+
+    /// The metadata as it is now, and what only the directories speak of.
+    pub(crate) fn image(&self) -> Arc<Image> {
+        match &self.controller {
+            Some(controller) if self.found.topics().is_empty() => controller.image(),
+            Some(controller) => {
+                let mut image = (*controller.image()).clone();
+                image.adopt(&self.found);
+                Arc::new(image)
+            }
+            None => Arc::new(self.found.clone()),
+        }
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn tell(&self, report: Report) {
+        if !report.is_empty() {
+            self.report.lock().unwrap_or_else(PoisonError::into_inner).append(report);
+        }
+    }
+
+    // ---- topics and partitions -------------------------------------------------------------------------------------------
+
+    /// The topic of that name.
+    ///
+    /// # Errors
+    /// `UnknownTopicOrPartition`, with the nearest name.
+    pub(crate) fn topic(&self, name: &str) -> Result<Arc<Topic>> {
+        self.check_open()?;
+        if let Some(topic) = self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Ok(topic.clone());
+        }
+        let image = self.image();
+        let Some(found) = image.topic(name) else {
+            return Err(unknown_topic(name, &image));
+        };
+        let config = self.topic_config(&image, name);
+        let count = found.partitions.keys().next_back().map_or(0, |last| last + 1);
+        let topic = Arc::new(Topic::new(name, found.id, count as usize, Arc::new(config)));
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(topics.entry(name.to_owned()).or_insert(topic).clone())
+    }
+
+    /// The settings of a topic: Kafka's defaults, those of the cluster, its own. What klog does not know is reported.
+    pub(crate) fn topic_config(&self, image: &Image, name: &str) -> TopicConfig {
+        let defaults = image
+            .configs(ResourceType::BROKER, "")
+            .filter_map(|(key, value)| TopicConfig::of_broker_name(key).map(|topic_name| (topic_name, value)));
+        let own = image.configs(ResourceType::TOPIC, name);
+        let (mut config, left) = TopicConfig::from_overrides(defaults.chain(own));
+        let mut report = Report::default();
+        for what in left {
+            report.finding("__cluster_metadata-0", format!("topic '{name}': {what}"));
+        }
+        self.tell(report);
+        if !Self::may_delete(image) {
+            // Nothing is deleted from a directory that klog did not make and was not told about.
+            (config.retention_ms, config.retention_bytes) = (-1, -1);
+        }
+        config
+    }
+
+    /// Whether anything may be deleted: the directory is klog's own, or klog was told.
+    fn may_delete(image: &Image) -> bool {
+        image.configs(ResourceType::BROKER, "").any(|(key, value)| key == RETENTION_GRANTED && value == "true")
+    }
+
+    /// Takes a topic out of the cache; its open partitions are told.
+    pub(super) fn forget_topic(&self, name: &str) -> Option<Arc<Topic>> {
+        let topic = self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(name)?;
+        topic.mark_removed();
+        Some(topic)
+    }
+
+    /// Every topic that was looked up.
+    fn known_topics(&self) -> Vec<Arc<Topic>> {
+        self.topics.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Opens a partition's log. A directory that was never made is made.
+    pub(super) fn open_partition(
+        &self,
+        partition: &TopicPartition,
+        id: Uuid,
+        config: Arc<TopicConfig>,
+    ) -> Result<Replica> {
+        self.check_open()?;
+        let image = self.image();
+        let record = image.topic(&partition.topic).and_then(|topic| topic.partitions.get(&partition.partition));
+        let replicas = record.map_or(&[][..], |record| &record.replicas);
+        let me = self.identity.as_ref().map_or(-1, |identity| identity.node_id);
+        let leader_epoch = LeaderEpoch(record.map_or(0, |record| record.leader_epoch));
+        if !self.dir_exists(partition)? {
+            self.make_partition(partition, id, leader_epoch)?;
+        }
+        self.check_topic_id(partition, id)?;
+        let watermark = match replicas {
+            [only] if *only == me && !self.beside_writer => Watermark::LogEnd,
+            [] if !self.beside_writer
+                && self.dir.checkpoint(crate::log::CheckpointFile::HighWatermark, partition).is_none() =>
+            {
+                Watermark::LogEnd
+            }
+            _ => Watermark::Checkpoint,
+        };
+        // The only one left of several: what it has is what there is.
+        let watermark = if self.read_only || replicas.len() < 2 { watermark } else { Watermark::LogEnd };
+        let mut report = Report::default();
+        let opening = Opening { leader_epoch, watermark };
+        let durability = config.klog_durability;
+        let log = Log::open(&self.dir, partition.clone(), config, opening, &mut report);
+        self.tell(report);
+        let replica = Replica::new(log?, self.sys.clone(), self.bell.clone());
+        let may_have_shown = durability == Durability::Os && replica.log().block().log_end() > Offset::ZERO;
+        if may_have_shown && !self.read_only && !self.dir.was_clean() {
+            replica.require_epoch();
+        }
+        Ok(replica)
+    }
+
+    fn dir_exists(&self, partition: &TopicPartition) -> Result<bool> {
+        let path = self.path.join(partition.to_string());
+        match self.sys.disk.stat(&path) {
+            Ok(stat) => Ok(stat.is_dir),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(Error::io(format_args!("looking for {}", path.display()), e)),
+        }
+    }
+
+    fn make_partition(&self, partition: &TopicPartition, id: Uuid, epoch: LeaderEpoch) -> Result<()> {
+        let known = self.dir.checkpoint(crate::log::CheckpointFile::RecoveryPoint, partition).unwrap_or_default();
+        let path = self.path.join(partition.to_string());
+        if known > Offset::ZERO || self.read_only {
+            return Err(Error::new(
+                ErrorCode::KafkaStorageError,
+                format!("{} is missing; it held records up to offset {known}", path.display()),
+            ));
+        }
+        self.spare.allow(|| create_partition(&self.dir, partition, id, epoch))
+    }
+
+    /// A directory that says it belongs to another topic of the name is not touched.
+    fn check_topic_id(&self, partition: &TopicPartition, id: Uuid) -> Result<()> {
+        let file = format!("{partition}/{}", crate::log::PARTITION_METADATA);
+        let found = super::open::read_topic_id(&self.sys, &self.path, partition);
+        match found {
+            Ok(None) => Ok(()),
+            Ok(Some(found)) if found == id || id == Uuid::ZERO => Ok(()),
+            Ok(Some(found)) if !self.read_only => Err(Error::new(
+                ErrorCode::InconsistentTopicId,
+                format!(
+                    "{file} names topic id {found} and the metadata has {id}; the directory belongs to another topic"
+                ),
+            )),
+            Ok(Some(found)) => {
+                let mut report = Report::default();
+                report.finding(file, format!("it names topic id {found} and the metadata has {id}"));
+                self.tell(report);
+                Ok(())
+            }
+            Err(what) => {
+                let mut report = Report::default();
+                report.finding(file, what);
+                self.tell(report);
+                Ok(())
+            }
+        }
+    }
+
+    /// Opens, and so recovers, every partition that this broker has.
+    fn recover_all(&self) -> Result<()> {
+        let image = self.image();
+        let me = self.identity.as_ref().map_or(-1, |identity| identity.node_id);
+        for (name, found) in image.topics() {
+            let topic = self.topic(name)?;
+            for (number, record) in &found.partitions {
+                if !record.replicas.contains(&me) {
+                    continue;
+                }
+                // One log that cannot be opened does not keep the others from their readers.
+                if let Err(error) = topic.partition(self, *number) {
+                    self.dir.mark_failed();
+                    let mut report = Report::default();
+                    report.finding(TopicPartition::new(name, *number).to_string(), error.message());
+                    self.tell(report);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    // ---- appending ---------------------------------------------------------------------------------------------------------
+
+    /// Appends a batch to a partition that this broker leads, and sees to it that it is flushed in time.
+    pub(crate) fn append(self: &Arc<Self>, partition: &Arc<Replica>, batch: Batch<'_>) -> Result<Appended> {
+        self.check_writable()?;
+        if let Some(epoch) = partition.epoch_needed() {
+            self.begin_epoch(partition, epoch)?;
+        }
+        let appended = partition.append(batch)?;
+        self.after_append(partition);
+        Ok(appended)
+    }
+
+    fn after_append(self: &Arc<Self>, partition: &Arc<Replica>) {
+        if let Some(within) = partition.claim_flush() {
+            self.duties.after(within, Arc::new(FlushDuty { partition: partition.clone() }));
+        }
+        if !self.checkpoint_due.swap(true, Ordering::AcqRel) {
+            self.duties.after(CHECKPOINT_WITHIN, Arc::new(CheckpointDuty { cluster: Arc::downgrade(self) }));
+        }
+        if !self.has_written.swap(true, Ordering::AcqRel) {
+            self.spare.fill();
+            let every = Duration::from_millis(self.config.log_retention_check_interval_ms as u64);
+            self.duties.after(FIRST_RETENTION.min(every), Arc::new(RetentionDuty { cluster: Arc::downgrade(self) }));
+        }
+    }
+
+    /// Has the controller record a new leader epoch, and begins it. Where the metadata cannot be changed the old one goes on.
+    fn begin_epoch(&self, partition: &Replica, epoch: LeaderEpoch) -> Result<()> {
+        let (controller, identity) = (self.controller()?, self.identity.as_ref());
+        let tp = partition.log().partition().clone();
+        let recorded = self.spare.allow(|| {
+            controller.change(|image| {
+                let topic = image.topic(&tp.topic).ok_or_else(|| unknown_topic(&tp.topic, image))?;
+                Ok(vec![MetadataRecord::PartitionChange(PartitionChange {
+                    partition: tp.partition,
+                    topic_id: topic.id,
+                    leader: Some(identity.map_or(0, |identity| identity.node_id)),
+                    ..PartitionChange::default()
+                })])
+            })
+        });
+        match recorded {
+            Ok(image) => partition.begin_epoch(image.leader_epoch(&tp.topic, tp.partition).unwrap_or(epoch)),
+            Err(error) if error.code() == ErrorCode::Unsupported => {
+                partition.begin_epoch(partition.log().block().leader_epoch())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Flushes every partition, and has producers write what they hold.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.drain();
+        let mut result = Ok(());
+        for topic in self.known_topics() {
+            for partition in topic.open_partitions() {
+                result = result.and(partition.flush_claimed());
+            }
+        }
+        result
+    }
+
+    fn drain(&self) {
+        let drains: Vec<_> = {
+            let mut drains = self.drains.lock().unwrap_or_else(PoisonError::into_inner);
+            drains.retain(|drain| drain.strong_count() > 0);
+            drains.iter().filter_map(Weak::upgrade).collect()
+        };
+        drains.iter().for_each(|drain| drain.drain());
+    }
+
+    /// Has `drain` asked before anything is flushed or closed.
+    pub(crate) fn register(&self, drain: Weak<dyn Drain>) {
+        self.drains.lock().unwrap_or_else(PoisonError::into_inner).push(drain);
+    }
+
+    /// Notes where every open partition stands and writes the checkpoints.
+    pub(crate) fn write_checkpoints(&self) -> Result<()> {
+        self.checkpoint_due.store(false, Ordering::Release);
+        for topic in self.known_topics() {
+            for partition in topic.open_partitions().filter(|partition| partition.check_exists().is_ok()) {
+                self.dir.note(partition.log().partition(), partition.log().standings());
+            }
+        }
+        if let Some(controller) = &self.controller {
+            self.dir.note(controller.log().partition(), controller.log().standings());
+        }
+        self.spare.allow(|| self.dir.write_checkpoints())
+    }
+
+    /// Deletes what the topics' retention lets go of, and has the files removed later.
+    pub(crate) fn run_retention(self: &Arc<Self>) -> Result<usize> {
+        let mut deleted = 0;
+        let mut result = Ok(());
+        for topic in self.known_topics() {
+            for partition in topic.open_partitions() {
+                match self.spare.allow(|| partition.log().delete_old_segments()) {
+                    Ok(expired) => {
+                        deleted += expired.segments;
+                        if !expired.files.is_empty() {
+                            let delay = topic.config().file_delete_delay_ms as u64;
+                            self.remove_later(expired.files, Duration::from_millis(delay));
+                        }
+                    }
+                    Err(error) => result = result.and(Err(error)),
+                }
+            }
+        }
+        self.spare.fill();
+        result.map(|()| deleted)
+    }
+
+    /// Has files or directories removed after a while, so that readers can finish.
+    pub(super) fn remove_later(&self, paths: Vec<PathBuf>, delay: Duration) {
+        self.duties.after(delay, Arc::new(RemoveDuty { sys: self.sys.clone(), paths }));
+    }
+
+    pub(super) fn spare(&self) -> &Spare {
+        &self.spare
+    }
+
+    pub(super) fn dir(&self) -> &Arc<LogDir> {
+        &self.dir
+    }
+
+    /// Asks every topic that was looked up for its partitions, so that retention sees them.
+    pub(crate) fn open_all(&self) -> Result<()> {
+        let names: Vec<String> = self.image().topics().keys().cloned().collect();
+        for name in names {
+            let topic = self.topic(&name)?;
+            for number in 0..topic.partition_count() {
+                topic.partition(self, number)?;
+            }
+        }
+        Ok(())
+    }
+
+    // ---- waiting and ending ----------------------------------------------------------------------------------------------
+
+    /// Sleeps while `word` is `expected`, at most for `timeout`. Wakes for nothing at times.
+    ///
+    /// # Errors
+    /// `Interrupted` when a signal came and the program wants to stop.
+    pub(crate) fn wait(&self, word: &AtomicU32, expected: u32, timeout: Duration) -> Result<()> {
+        if self.sys.wait.wait(word, expected, timeout) == Woken::Interrupted
+            && let Some(ask) = &self.on_interrupt
+            && ask()
+        {
+            return Err(Error::new(ErrorCode::Interrupted, "a signal interrupted the wait"));
+        }
+        Ok(())
+    }
+
+    /// Closes everything in order; a second time does nothing.
+    pub(crate) fn close(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.drain();
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.duties.stop();
+        let mut result = Ok(());
+        if !self.read_only {
+            for topic in self.known_topics() {
+                for partition in topic.open_partitions().filter(|partition| partition.check_exists().is_ok()) {
+                    let closed = self.spare.allow(|| partition.log().close());
+                    if closed.is_err() {
+                        self.dir.mark_failed();
+                    }
+                    result = result.and(closed);
+                }
+            }
+            if let Some(controller) = &self.controller {
+                let closed = self.spare.allow(|| controller.close());
+                if closed.is_err() {
+                    self.dir.mark_failed();
+                }
+                result = result.and(closed);
+            }
+            let me = self.identity.as_ref().map_or(-1, |identity| identity.node_id);
+            let broker_epoch = self.image().brokers.get(&me).map_or(-1, |broker| broker.broker_epoch);
+            result = result.and(self.spare.allow(|| self.dir.finish(broker_epoch)));
+        }
+        self.attachment.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Whoever sleeps on anything of this engine is told.
+        self.bell.ring();
+        self.sys.wait.wake_all(self.bell.word());
+        for topic in self.known_topics() {
+            topic.open_partitions().for_each(|partition| partition.announce());
+        }
+        result
+    }
+}
+
+/// The error of a topic that does not exist, with the name that was meant, most likely.
+pub(crate) fn unknown_topic(name: &str, image: &Image) -> Error {
+    let names: Vec<&str> = image.topics().keys().map(String::as_str).collect();
+    let hint = crate::config::nearest(name, &names).map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+    Error::new(ErrorCode::UnknownTopicOrPartition, format!("there is no topic '{name}'{hint}"))
+}
+
+struct FlushDuty {
+    partition: Arc<Replica>,
+}
+
+impl Duty for FlushDuty {
+    fn perform(&self) -> Option<Duration> {
+        // A failure closes the log for writing, and whoever writes or waits next is told.
+        let _ = self.partition.flush_claimed();
+        None
+    }
+}
+
+struct CheckpointDuty {
+    cluster: Weak<Cluster>,
+}
+
+impl Duty for CheckpointDuty {
+    fn perform(&self) -> Option<Duration> {
+        let cluster = self.cluster.upgrade()?;
+        // One that cannot be written costs the next opener time, and is tried again after the next append.
+        let _ = cluster.write_checkpoints();
+        None
+    }
+}
+
+struct RetentionDuty {
+    cluster: Weak<Cluster>,
+}
+
+impl Duty for RetentionDuty {
+    fn perform(&self) -> Option<Duration> {
+        let cluster = self.cluster.upgrade()?;
+        // What could not be deleted now is tried the next time.
+        let _ = cluster.open_all().and_then(|()| cluster.run_retention());
+        Some(Duration::from_millis(cluster.config.log_retention_check_interval_ms as u64))
+    }
+}
+
+struct RemoveDuty {
+    sys: Sys,
+    paths: Vec<PathBuf>,
+}
+
+impl Duty for RemoveDuty {
+    fn perform(&self) -> Option<Duration> {
+        for path in &self.paths {
+            // What is left is removed when the directory is opened the next time.
+            let _ = super::topics::remove_tree(&self.sys, path);
+        }
+        None
+    }
+}

@@ -1,0 +1,301 @@
+//! Opening a directory: whose it is, whether it may be had, and what it says of itself.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attach::Attachment;
+use super::identity::{META_PROPERTIES, MetaProperties, bad_identity, write_identity};
+use super::{Mode, OpenOptions};
+use crate::controller::{Controller, Identity, Image, MetadataRecord, PartitionRecord, metadata_partition};
+use crate::error::{Error, ErrorCode, Result};
+use crate::log::{Fresh, LogDir, PARTITION_METADATA, Report};
+use crate::sys::{Disk, Sys, read_whole};
+use crate::types::{METADATA_TOPIC, TopicPartition, Uuid};
+
+pub(super) struct Opened {
+    pub(super) dir: Arc<LogDir>,
+    pub(super) attachment: Attachment,
+    pub(super) controller: Option<Controller>,
+    pub(super) identity: Option<Identity>,
+    /// Topics that only their directories speak of.
+    pub(super) found: Image,
+    pub(super) report: Report,
+}
+
+pub(super) fn open(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Opened> {
+    if options.config.brokers != 1 {
+        return Err(Error::new(
+            ErrorCode::Unsupported,
+            format!("brokers is {}; klog has clusters of one broker so far", options.config.brokers),
+        ));
+    }
+    match options.mode {
+        Mode::ReadOnly => open_for_reading(path, sys),
+        Mode::ReadWrite | Mode::Create => open_for_writing(path, sys, options),
+    }
+}
+
+fn check_dir(path: &Path, sys: &Sys) -> Result<()> {
+    match sys.disk.stat(path) {
+        Ok(stat) if stat.is_dir => Ok(()),
+        Ok(_) => {
+            Err(Error::new(ErrorCode::KafkaStorageError, format!("{} is a file, not a directory", path.display())))
+        }
+        Err(e) => Err(Error::io(format_args!("opening {}", path.display()), e)),
+    }
+}
+
+fn make_dir(path: &Path, sys: &Sys) -> Result<()> {
+    for dir in path.ancestors().collect::<Vec<_>>().into_iter().rev().filter(|dir| !dir.as_os_str().is_empty()) {
+        match sys.disk.stat(dir) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                sys.disk.create_dir(dir).map_err(|e| Error::io(format_args!("creating {}", dir.display()), e))?;
+                let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                sys.disk.sync_dir(parent).map_err(|e| Error::io(format_args!("syncing {}", parent.display()), e))?;
+            }
+            _ => {}
+        }
+    }
+    check_dir(path, sys)
+}
+
+fn open_for_writing(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Opened> {
+    if options.mode == Mode::Create {
+        make_dir(path, sys)?;
+    }
+    check_dir(path, sys)?;
+    let timeout = Duration::from_millis(options.config.lock_timeout_ms as u64);
+    let attachment = Attachment::exclusive(sys, path, timeout)?;
+    let mut report = Report::default();
+    let (identity, fresh) = match MetaProperties::read(sys, path)? {
+        Some(meta) => {
+            let meta = meta.map_err(|what| bad_identity(path, &what))?;
+            if meta.version == 0 {
+                return Err(Error::new(
+                    ErrorCode::Unsupported,
+                    format!("{} is of the ZooKeeper era; it can be opened for reading only", path.display()),
+                ));
+            }
+            (meta.identity().map_err(|what| bad_identity(path, &what))?, Fresh::No)
+        }
+        None if options.mode == Mode::Create => (format(path, sys, &mut report)?, Fresh::Yes),
+        None => return Err(bad_identity(path, "it is missing, so this is no log directory")),
+    };
+    let dir = Arc::new(LogDir::open(sys, path, false, fresh, &mut report)?);
+    if !Controller::exists(sys, path) {
+        return Err(Error::new(
+            ErrorCode::Unsupported,
+            format!("{} has no {}; it can be opened for reading only", path.display(), metadata_partition()),
+        ));
+    }
+    let controller = Controller::open(&dir, identity.clone(), &mut report)?;
+    check_voters(&controller, options)?;
+    report_strays(path, sys, &controller.image(), &mut report)?;
+    Ok(Opened {
+        dir,
+        attachment,
+        controller: Some(controller),
+        identity: Some(identity),
+        found: Image::default(),
+        report,
+    })
+}
+
+/// Makes a log directory out of an empty one, or out of what an interrupted attempt left.
+fn format(path: &Path, sys: &Sys, report: &mut Report) -> Result<Identity> {
+    let entries = sys.disk.list(path).map_err(|e| Error::io(format_args!("listing {}", path.display()), e))?;
+    let own = |name: &str| {
+        name.starts_with('.') || name == metadata_partition().to_string() || name == format!("{META_PROPERTIES}.tmp")
+    };
+    if let Some(other) = entries.iter().find(|entry| !own(&entry.name)) {
+        return Err(Error::new(
+            ErrorCode::KafkaStorageError,
+            format!(
+                "{} is not empty (it has '{}') and has no {META_PROPERTIES}; klog makes its directory in an empty one",
+                path.display(),
+                other.name
+            ),
+        ));
+    }
+    let identity = Identity { cluster_id: sys.new_uuid().to_string(), node_id: 1, directory_id: sys.new_uuid() };
+    let dir = LogDir::open(sys, path, false, Fresh::Yes, report)?;
+    if Controller::exists(sys, path) {
+        // A log that says more than what formatting writes is somebody's metadata, not a leftover.
+        let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, report)?);
+        if !Controller::open(&dir, identity.clone(), report)?.image().topics().is_empty() {
+            return Err(bad_identity(path, "it is missing, although there is metadata"));
+        }
+    }
+    *report = Report::default();
+    Controller::format(&dir, &identity)?;
+    write_identity(sys, path, &identity)?;
+    Ok(identity)
+}
+
+/// More than half of the voters must be there, or be named as lost.
+fn check_voters(controller: &Controller, options: &OpenOptions) -> Result<()> {
+    let image = controller.image();
+    let me = controller.identity().node_id;
+    let missing: Vec<_> =
+        image.voters.iter().filter(|voter| voter.id != me && !options.assume_lost.contains(&voter.id)).collect();
+    let there = image.voters.len() - missing.len();
+    if image.voters.is_empty() || there * 2 > image.voters.len() {
+        return Ok(());
+    }
+    let names: Vec<String> =
+        missing.iter().map(|voter| format!("{} (directory {})", voter.id, voter.directory_id)).collect();
+    Err(Error::new(
+        ErrorCode::KafkaStorageError,
+        format!(
+            "broker {me} is one of {}; the directories of brokers {} are missing. Name them as lost if they are, or open for reading only",
+            image.voters.len(),
+            names.join(", ")
+        ),
+    ))
+}
+
+fn report_strays(path: &Path, sys: &Sys, image: &Image, report: &mut Report) -> Result<()> {
+    for partition in partition_dirs(path, sys)? {
+        let known =
+            image.topic(&partition.topic).is_some_and(|topic| topic.partitions.contains_key(&partition.partition));
+        if !known && partition.topic != METADATA_TOPIC {
+            report.finding(partition.to_string(), "the metadata does not know this partition; it is left alone");
+        }
+    }
+    Ok(())
+}
+
+/// Directories that are partitions, by their names. Those on their way out (`-delete`, `-future`, `-stray`) are not.
+fn partition_dirs(path: &Path, sys: &Sys) -> Result<Vec<TopicPartition>> {
+    let entries = sys.disk.list(path).map_err(|e| Error::io(format_args!("listing {}", path.display()), e))?;
+    Ok(entries.iter().filter(|entry| entry.is_dir).filter_map(|entry| TopicPartition::parse_dir(&entry.name)).collect())
+}
+
+fn open_for_reading(path: &Path, sys: &Sys) -> Result<Opened> {
+    check_dir(path, sys)?;
+    let attachment = Attachment::shared(sys, path)?;
+    let mut report = Report::default();
+    let meta = match MetaProperties::read(sys, path)? {
+        Some(Ok(meta)) => Some(meta),
+        Some(Err(what)) => {
+            report.finding(META_PROPERTIES, what);
+            None
+        }
+        None => None,
+    };
+    let partitions = partition_dirs(path, sys)?;
+    if meta.is_none() && partitions.is_empty() {
+        return Err(Error::new(
+            ErrorCode::KafkaStorageError,
+            format!("{} is no log directory: it has neither {META_PROPERTIES} nor partitions", path.display()),
+        ));
+    }
+    let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, &mut report)?);
+    let identity = meta.as_ref().and_then(|meta| meta.identity().ok());
+    let mut controller = None;
+    if Controller::exists(sys, path) {
+        let who = identity.clone().unwrap_or(Identity {
+            cluster_id: String::new(),
+            node_id: meta.as_ref().and_then(|meta| meta.node_id).unwrap_or(-1),
+            directory_id: Uuid::ZERO,
+        });
+        controller = Some(Controller::open(&dir, who, &mut report)?);
+    }
+    let image = controller.as_ref().map(Controller::image);
+    let identity = identity.or_else(|| guess_identity(meta.as_ref(), image.as_deref()));
+    let found = find_topics(path, sys, &partitions, image.as_deref(), &mut report);
+    Ok(Opened { dir, attachment, controller, identity, found, report })
+}
+
+/// Who a directory with a damaged `meta.properties` belongs to: the only broker that the metadata knows.
+fn guess_identity(meta: Option<&MetaProperties>, image: Option<&Image>) -> Option<Identity> {
+    let mut ids = image?.brokers.keys();
+    let (only, None) = (ids.next()?, ids.next()) else {
+        return None;
+    };
+    Some(Identity {
+        cluster_id: meta.and_then(|meta| meta.cluster_id.clone()).unwrap_or_default(),
+        node_id: *only,
+        directory_id: Uuid::ZERO,
+    })
+}
+
+/// Topics whose directories are there and that the metadata does not know: all of them in the ZooKeeper era.
+fn find_topics(path: &Path, sys: &Sys, dirs: &[TopicPartition], image: Option<&Image>, report: &mut Report) -> Image {
+    let mut found = Image::default();
+    for dir in dirs.iter().filter(|dir| dir.topic != METADATA_TOPIC) {
+        let known =
+            image.and_then(|image| image.topic(&dir.topic)).is_some_and(|t| t.partitions.contains_key(&dir.partition));
+        if known {
+            continue;
+        }
+        let id = match read_topic_id(sys, path, dir) {
+            Ok(id) => id.unwrap_or_else(|| stand_in_id(&dir.topic)),
+            Err(what) => {
+                report.finding(format!("{dir}/{PARTITION_METADATA}"), what);
+                stand_in_id(&dir.topic)
+            }
+        };
+        if image.is_some() {
+            report.finding(dir.to_string(), "the metadata does not know this partition");
+        }
+        if found.topic(&dir.topic).is_none() {
+            found.apply(MetadataRecord::Topic { name: dir.topic.clone(), id });
+        }
+        let id = found.topic(&dir.topic).map_or(id, |topic| topic.id);
+        found.apply(MetadataRecord::Partition(unknown_partition(dir.partition, id)));
+    }
+    found
+}
+
+/// An id for a topic that has none: its name, cut or filled to 16 bytes. Never written anywhere.
+fn stand_in_id(topic: &str) -> Uuid {
+    let mut id = [0; 16];
+    for (place, byte) in id.iter_mut().zip(topic.bytes()) {
+        *place = byte;
+    }
+    let hash = crate::record::murmur2(topic.as_bytes()).to_be_bytes();
+    id[12..].copy_from_slice(&hash);
+    Uuid(id)
+}
+
+fn unknown_partition(partition: i32, topic_id: Uuid) -> PartitionRecord {
+    PartitionRecord {
+        partition,
+        topic_id,
+        replicas: Vec::new(),
+        isr: Vec::new(),
+        removing_replicas: Vec::new(),
+        adding_replicas: Vec::new(),
+        leader: -1,
+        leader_epoch: 0,
+        partition_epoch: 0,
+        directories: Vec::new(),
+        leader_recovery_state: 0,
+        eligible_leader_replicas: None,
+        last_known_elr: None,
+    }
+}
+
+/// The id in `partition.metadata`; `None` without such a file, a sentence when it cannot be read.
+pub(super) fn read_topic_id(sys: &Sys, dir: &Path, partition: &TopicPartition) -> Result<Option<Uuid>, String> {
+    let content = match read_whole(&sys.disk, &dir.join(partition.to_string()).join(PARTITION_METADATA)) {
+        Ok(content) => content,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(format!("it cannot be read: {e}")),
+    };
+    let text = std::str::from_utf8(&content).map_err(|_| "it is not text".to_owned())?;
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.split_once(':').filter(|(name, _)| *name == key));
+        line.map(|(_, value)| value.trim()).ok_or(format!("it has no {key}"))
+    };
+    let version = value("version")?;
+    if version.parse::<i32>().is_ok_and(|version| version >= 0) {
+        let id = value("topic_id")?;
+        Uuid::parse(id).filter(|id| *id != Uuid::ZERO).map(Some).ok_or(format!("its topic_id is '{id}'"))
+    } else {
+        Err(format!("its version is '{version}'"))
+    }
+}

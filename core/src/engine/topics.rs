@@ -1,0 +1,401 @@
+//! Making, describing and removing topics.
+//!
+//! A topic exists from the moment its metadata records are durable. Its directories are made after that, and made up for by
+//! whoever opens a partition first, if an interruption came between. A removed topic's directories are renamed to
+//! `…-delete` at once and removed later.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cluster::{Cluster, unknown_topic};
+use super::topic::Topic;
+use crate::config::{Durability, OptionValue, TopicConfig};
+use crate::controller::{Image, MetadataRecord, PartitionRecord, ResourceType};
+use crate::error::{Error, ErrorCode, Result};
+use crate::log::create_partition;
+use crate::sys::{Disk, Sys};
+use crate::types::{INTERNAL_TOPICS, LeaderEpoch, METADATA_TOPIC, TopicPartition, Uuid, check_topic_name};
+
+/// A topic that is to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions; `None` takes `num.partitions`.
+    pub partitions: Option<i32>,
+    /// How many replicas; `None` takes `default.replication.factor`.
+    pub replication_factor: Option<i32>,
+    /// Settings by Kafka's names.
+    pub configs: BTreeMap<String, String>,
+}
+
+impl NewTopic {
+    /// A topic with the engine's defaults.
+    pub fn named(name: impl Into<String>) -> Self {
+        NewTopic { name: name.into(), ..NewTopic::default() }
+    }
+
+    /// With so many partitions.
+    #[must_use]
+    pub fn partitions(mut self, partitions: i32) -> Self {
+        self.partitions = Some(partitions);
+        self
+    }
+
+    /// With a setting.
+    #[must_use]
+    pub fn config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.configs.insert(name.into(), value.into());
+        self
+    }
+}
+
+/// What there is to know about a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicDescription {
+    /// Its name.
+    pub name: String,
+    /// Its id; all zero where none is known.
+    pub id: Uuid,
+    /// Whether it is one of Kafka's own.
+    pub is_internal: bool,
+    /// Settings that differ from the defaults.
+    pub configs: BTreeMap<String, String>,
+    /// Its partitions, by number.
+    pub partitions: Vec<PartitionDescription>,
+}
+
+/// What there is to know about a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionDescription {
+    /// Its number.
+    pub partition: i32,
+    /// The broker that leads it, −1 for none.
+    pub leader: i32,
+    /// Its epoch.
+    pub leader_epoch: i32,
+    /// Brokers that have a copy.
+    pub replicas: Vec<i32>,
+    /// Those in sync.
+    pub isr: Vec<i32>,
+    /// The first offset there is.
+    pub log_start_offset: i64,
+    /// Everything below is decided.
+    pub last_stable_offset: i64,
+    /// Everything below is visible.
+    pub high_watermark: i64,
+    /// The next offset to be assigned.
+    pub log_end_offset: i64,
+    /// Bytes of its segments.
+    pub bytes: u64,
+    /// How many segments it has.
+    pub segments: usize,
+}
+
+impl Cluster {
+    /// Makes a topic; durable on return.
+    ///
+    /// # Errors
+    /// `InvalidTopic`, `TopicAlreadyExists`, `InvalidPartitions`, `InvalidReplicationFactor`, `InvalidConfig`, `Unsupported`;
+    /// nothing is changed.
+    pub(crate) fn create_topic(self: &Arc<Self>, new: &NewTopic) -> Result<TopicDescription> {
+        self.check_writable()?;
+        check_topic_name(&new.name)?;
+        let me = self.identity().map_or(-1, |identity| identity.node_id);
+        let directory = self.identity().map_or(Uuid::ZERO, |identity| identity.directory_id);
+        let partitions = new.partitions.unwrap_or(self.config.num_partitions);
+        check_counts(new, partitions, self.config.default_replication_factor)?;
+        let configs = self.check_configs(new)?;
+        let id = self.sys.new_uuid();
+        let controller = self.controller()?;
+        for partition in 0..partitions {
+            self.clear_way(&TopicPartition::new(&*new.name, partition))?;
+        }
+        self.spare().allow(|| {
+            controller.change(|image| {
+                check_free(&new.name, image)?;
+                Ok(creation(new, id, partitions, me, directory, &configs))
+            })
+        })?;
+        for partition in 0..partitions {
+            let partition = TopicPartition::new(&*new.name, partition);
+            self.spare().allow(|| create_partition(self.dir(), &partition, id, LeaderEpoch(0)))?;
+        }
+        self.describe_topic(&new.name)
+    }
+
+    /// The topic of that name; made if it is not there and the engine may.
+    pub(crate) fn topic_or_create(self: &Arc<Self>, name: &str) -> Result<Arc<Topic>> {
+        match self.topic(name) {
+            Err(error) if error.code() == ErrorCode::UnknownTopicOrPartition => {
+                if !self.config.auto_create_topics_enable || INTERNAL_TOPICS.contains(&name) {
+                    return Err(error);
+                }
+                match self.create_topic(&NewTopic::named(name)) {
+                    Ok(_) => self.topic(name),
+                    Err(race) if race.code() == ErrorCode::TopicAlreadyExists => self.topic(name),
+                    Err(error) => Err(error),
+                }
+            }
+            result => result,
+        }
+    }
+
+    fn check_configs(&self, new: &NewTopic) -> Result<BTreeMap<String, String>> {
+        let mut config = TopicConfig::default();
+        for (name, value) in &new.configs {
+            config.set(name, value)?;
+        }
+        if config.cleanup_policy.compact {
+            return Err(Error::new(
+                ErrorCode::Unsupported,
+                "cleanup.policy=compact is not supported yet: klog has no cleaner",
+            ));
+        }
+        if config.remote_storage_enable {
+            return Err(Error::new(
+                ErrorCode::Unsupported,
+                "remote.storage.enable=true is not supported: klog has no tiers",
+            ));
+        }
+        if config.min_compaction_lag_ms > config.max_compaction_lag_ms {
+            return Err(Error::new(
+                ErrorCode::InvalidConfig,
+                format!(
+                    "min.compaction.lag.ms is {} and max.compaction.lag.ms is {}; the first may not be larger",
+                    config.min_compaction_lag_ms, config.max_compaction_lag_ms
+                ),
+            ));
+        }
+        let mut configs = new.configs.clone();
+        if self.config.klog_durability != Durability::Fsync {
+            let default = self.config.klog_durability.show().unwrap_or_default();
+            configs.entry("klog.durability".into()).or_insert(default);
+        }
+        Ok(configs)
+    }
+
+    /// Removes a topic with all its records; durable on return.
+    ///
+    /// # Errors
+    /// `UnknownTopicOrPartition`; `InvalidTopic` for one of Kafka's own.
+    pub(crate) fn delete_topic(self: &Arc<Self>, name: &str) -> Result<()> {
+        self.check_writable()?;
+        if name == METADATA_TOPIC || INTERNAL_TOPICS.contains(&name) {
+            return Err(Error::new(
+                ErrorCode::InvalidTopic,
+                format!("'{name}' is one of Kafka's own topics and cannot be deleted"),
+            ));
+        }
+        let controller = self.controller()?;
+        self.spare().allow(|| {
+            controller.change(|image| {
+                let topic = image.topic(name).ok_or_else(|| unknown_topic(name, image))?;
+                Ok(vec![MetadataRecord::RemoveTopic { id: topic.id }])
+            })
+        })?;
+        let delay = self.forget_topic(name).map_or(60_000, |topic| topic.config().file_delete_delay_ms as u64);
+        let paths = self.rename_dirs(name)?;
+        self.remove_later(paths, Duration::from_millis(delay));
+        Ok(())
+    }
+
+    /// Makes sure that a new partition finds no old records: a directory of its name that is left of a removed topic goes.
+    fn clear_way(&self, partition: &TopicPartition) -> Result<()> {
+        let path = self.path().join(partition.to_string());
+        if self.sys.disk.stat(&path).is_err() {
+            return Ok(());
+        }
+        let id = super::open::read_topic_id(&self.sys, self.path(), partition);
+        if matches!(id, Ok(Some(id)) if self.image().was_removed(id)) {
+            self.dir().begin_writing()?;
+            let doomed =
+                self.rename_doomed(partition).map_err(|e| Error::io(format_args!("removing {}", path.display()), e))?;
+            self.remove_later(vec![doomed], Duration::ZERO);
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::InconsistentTopicId,
+            format!("{} exists and belongs to no topic of this cluster; move it away first", path.display()),
+        ))
+    }
+
+    fn rename_doomed(&self, partition: &TopicPartition) -> io::Result<PathBuf> {
+        let doomed = self.path().join(doomed_name(partition, self.sys.new_uuid()));
+        self.sys.disk.rename(&self.path().join(partition.to_string()), &doomed)?;
+        self.sys.disk.sync_dir(self.path())?;
+        self.dir().forget(partition);
+        Ok(doomed)
+    }
+
+    fn rename_dirs(&self, name: &str) -> Result<Vec<PathBuf>> {
+        let error = |e| Error::io(format_args!("removing topic '{name}' from {}", self.path().display()), e);
+        let mut paths = Vec::new();
+        for entry in self.sys.disk.list(self.path()).map_err(error)? {
+            let Some(partition) = TopicPartition::parse_dir(&entry.name).filter(|p| entry.is_dir && p.topic == name)
+            else {
+                continue;
+            };
+            paths.push(self.rename_doomed(&partition).map_err(error)?);
+        }
+        Ok(paths)
+    }
+
+    /// What there is to know about a topic.
+    pub(crate) fn describe_topic(self: &Arc<Self>, name: &str) -> Result<TopicDescription> {
+        let image = self.image();
+        let found = image.topic(name).ok_or_else(|| unknown_topic(name, &image))?.clone();
+        let topic = self.topic(name)?;
+        let mut partitions = Vec::new();
+        for (number, record) in &found.partitions {
+            partitions.push(self.describe_partition(&topic, *number, record)?);
+        }
+        let configs =
+            image.configs(ResourceType::TOPIC, name).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        Ok(TopicDescription {
+            name: name.to_owned(),
+            id: found.id,
+            is_internal: INTERNAL_TOPICS.contains(&name),
+            configs,
+            partitions,
+        })
+    }
+
+    fn describe_partition(&self, topic: &Topic, number: i32, record: &PartitionRecord) -> Result<PartitionDescription> {
+        let replica = topic.partition(self, number)?;
+        let block = replica.log().block();
+        Ok(PartitionDescription {
+            partition: number,
+            leader: record.leader,
+            leader_epoch: record.leader_epoch,
+            replicas: record.replicas.clone(),
+            isr: record.isr.clone(),
+            log_start_offset: block.log_start().0,
+            last_stable_offset: block.last_stable().0,
+            high_watermark: block.high_watermark().0,
+            log_end_offset: block.log_end().0,
+            bytes: replica.log().size()?,
+            segments: replica.log().segment_bases().len(),
+        })
+    }
+
+    /// Finishes removing what an earlier process was told to remove, in a directory that is klog's own.
+    pub(super) fn finish_removals(&self) -> io::Result<()> {
+        let mut doomed = Vec::new();
+        for entry in self.sys.disk.list(self.path())?.iter().filter(|entry| entry.is_dir) {
+            if entry.name.ends_with("-delete") {
+                doomed.push(self.path().join(&entry.name));
+                continue;
+            }
+            let Some(partition) = TopicPartition::parse_dir(&entry.name) else {
+                continue;
+            };
+            if let Ok(Some(id)) = super::open::read_topic_id(&self.sys, self.path(), &partition)
+                && self.image().was_removed(id)
+            {
+                doomed.push(self.rename_doomed(&partition)?);
+            }
+        }
+        doomed.iter().try_for_each(|path| remove_tree(&self.sys, path))
+    }
+}
+
+fn check_counts(new: &NewTopic, partitions: i32, default_factor: i32) -> Result<()> {
+    if partitions < 1 {
+        return Err(Error::new(
+            ErrorCode::InvalidPartitions,
+            format!("topic '{}' cannot have {partitions} partitions; 1 is the least", new.name),
+        ));
+    }
+    let factor = new.replication_factor.unwrap_or(default_factor);
+    if factor != 1 {
+        return Err(Error::new(
+            ErrorCode::InvalidReplicationFactor,
+            format!("topic '{}' cannot have {factor} replicas; there is 1 broker", new.name),
+        ));
+    }
+    Ok(())
+}
+
+fn check_free(name: &str, image: &Image) -> Result<()> {
+    if image.topic(name).is_some() {
+        return Err(Error::new(ErrorCode::TopicAlreadyExists, format!("topic '{name}' exists")));
+    }
+    // Metric names have '_' for '.', so two such topics would share theirs in Kafka.
+    let same = |other: &&String| other.replace('.', "_") == name.replace('.', "_");
+    if let Some(other) = image.topics().keys().find(same) {
+        return Err(Error::new(
+            ErrorCode::InvalidTopic,
+            format!("topic '{name}' would differ from '{other}' in '.' and '_' only, which Kafka does not allow"),
+        ));
+    }
+    Ok(())
+}
+
+fn creation(
+    new: &NewTopic,
+    id: Uuid,
+    partitions: i32,
+    me: i32,
+    directory: Uuid,
+    configs: &BTreeMap<String, String>,
+) -> Vec<MetadataRecord> {
+    let mut records = vec![MetadataRecord::Topic { name: new.name.clone(), id }];
+    records.extend((0..partitions).map(|partition| {
+        MetadataRecord::Partition(PartitionRecord {
+            partition,
+            topic_id: id,
+            replicas: vec![me],
+            isr: vec![me],
+            removing_replicas: Vec::new(),
+            adding_replicas: Vec::new(),
+            leader: me,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            directories: vec![directory],
+            leader_recovery_state: 0,
+            eligible_leader_replicas: None,
+            last_known_elr: None,
+        })
+    }));
+    records.extend(configs.iter().map(|(key, value)| MetadataRecord::Config {
+        resource: ResourceType::TOPIC,
+        name: new.name.clone(),
+        key: key.clone(),
+        value: Some(value.clone()),
+    }));
+    records
+}
+
+/// `<topic>-<partition>.<32 hex>-delete`, the topic cut where the name would have more than 255 characters.
+///
+/// Source: `org.apache.kafka.storage.internals.log.LogFileUtils#logDeleteDirName`.
+fn doomed_name(partition: &TopicPartition, id: Uuid) -> String {
+    let hex: String = id.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    let suffix = format!("-{}.{hex}-delete", partition.partition);
+    let topic: String = partition.topic.chars().take(255 - suffix.len()).collect();
+    format!("{topic}{suffix}")
+}
+
+/// Removes a file, or a directory of files.
+pub(super) fn remove_tree(sys: &Sys, path: &Path) -> io::Result<()> {
+    match sys.disk.stat(path) {
+        Ok(stat) if stat.is_dir => {
+            for entry in sys.disk.list(path)? {
+                let path = path.join(&entry.name);
+                if entry.is_dir {
+                    remove_tree(sys, &path)?;
+                } else {
+                    sys.disk.remove_file(&path)?;
+                }
+            }
+            sys.disk.remove_dir(path)
+        }
+        Ok(_) => sys.disk.remove_file(path),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}

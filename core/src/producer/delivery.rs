@@ -1,0 +1,128 @@
+//! What became of a record.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lane::{Cell, Fate};
+use crate::config::Acks;
+use crate::error::{Error, ErrorCode, Result};
+use crate::replica::Need;
+use crate::sys::generation;
+use crate::types::Offset;
+
+/// Where a record is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordMetadata {
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset; −1 with `acks=0`.
+    pub offset: i64,
+    /// Its timestamp: the log's where the topic says LogAppendTime.
+    pub timestamp: i64,
+}
+
+/// A record on its way. Cheap to make, to keep and to drop; a record is delivered whether anybody asks or not.
+#[derive(Clone)]
+pub struct Delivery {
+    cell: Arc<Cell>,
+    index: i32,
+    timestamp: i64,
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("index", &self.index).field("is_done", &self.is_done()).finish_non_exhaustive()
+    }
+}
+
+impl Delivery {
+    pub(super) fn new(cell: Arc<Cell>, index: i32, timestamp: i64) -> Self {
+        Delivery { cell, index, timestamp }
+    }
+
+    /// Waits until the record is as acknowledged as `acks` asks, and says where it is. Its batch does not linger any longer.
+    ///
+    /// # Errors
+    /// Why it was not appended; `KafkaStorageError` when it was and cannot be made durable.
+    pub fn result(&self) -> Result<RecordMetadata> {
+        self.wait(None)
+    }
+
+    /// As [`result`](Self::result), for at most `timeout`.
+    ///
+    /// # Errors
+    /// Those of [`result`](Self::result), and `RequestTimedOut`: the record may still be delivered.
+    pub fn result_within(&self, timeout: Duration) -> Result<RecordMetadata> {
+        self.wait(Some(timeout))
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> Result<RecordMetadata> {
+        let lane = &self.cell.lane;
+        if lane.settings.acks == Acks::None {
+            return Ok(self.metadata(-1, None));
+        }
+        if lane.generation != generation() {
+            return self.result_in_child();
+        }
+        if matches!(self.cell.fate(), Fate::Queued) {
+            lane.write_all();
+        }
+        match self.cell.fate() {
+            Fate::Failed(error) => Err(error),
+            Fate::Queued => {
+                Err(Error::new(ErrorCode::Closed, "the record was not written before its producer was closed"))
+            }
+            Fate::Written { base, next, append_time } => {
+                let deadline = timeout.map(|timeout| lane.partition.now() + timeout);
+                for need in lane.settings.need(lane.partition.log().config().klog_durability) {
+                    lane.partition.wait(next, *need, deadline)?;
+                }
+                Ok(self.metadata(base.0 + i64::from(self.index), append_time))
+            }
+        }
+    }
+
+    /// In a child of the process that sent the record: what was known at the fork, without touching a lock.
+    fn result_in_child(&self) -> Result<RecordMetadata> {
+        match self.cell.fate() {
+            Fate::Failed(error) => Err(error),
+            Fate::Written { base, next, append_time } if self.cell.lane.partition.is_done(next, Need::Visible) => {
+                Ok(self.metadata(base.0 + i64::from(self.index), append_time))
+            }
+            _ => Err(Error::new(
+                ErrorCode::Forked,
+                "the record was sent by the parent process, which alone learns its fate",
+            )),
+        }
+    }
+
+    /// Whether [`result`](Self::result) would return without waiting. Does not make anything happen.
+    pub fn is_done(&self) -> bool {
+        let lane = &self.cell.lane;
+        match self.cell.fate() {
+            _ if lane.settings.acks == Acks::None => true,
+            Fate::Queued => false,
+            Fate::Failed(_) => true,
+            Fate::Written { next, .. } => self.is_acknowledged(next),
+        }
+    }
+
+    fn is_acknowledged(&self, next: Offset) -> bool {
+        let lane = &self.cell.lane;
+        let needs = lane.settings.need(lane.partition.log().config().klog_durability);
+        needs.iter().all(|need| lane.partition.is_done(next, *need))
+    }
+
+    fn metadata(&self, offset: i64, append_time: Option<i64>) -> RecordMetadata {
+        let partition = self.cell.lane.partition.log().partition();
+        RecordMetadata {
+            topic: partition.topic.clone(),
+            partition: partition.partition,
+            offset,
+            timestamp: append_time.unwrap_or(self.timestamp),
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! A producer's way into one partition: the open batch, and those that are full and wait to be written.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use super::{Delivery, ProducerRecord, Settings};
+use crate::config::{MessageTimestampType, TopicConfig};
+use crate::engine::{Cluster, Duty};
+use crate::error::{Error, ErrorCode, Result};
+use crate::log::{Appended, Batch};
+use crate::record::{BatchBuilder, BatchOptions};
+use crate::replica::Replica;
+use crate::sys::{Clock, generation};
+use crate::types::{Offset, TimestampMs};
+
+/// The batches of one producer on their way into one partition.
+pub(super) struct Lane {
+    cluster: Weak<Cluster>,
+    pub(super) partition: Arc<Replica>,
+    pub(super) settings: Settings,
+    queue: Mutex<Queue>,
+    /// Held while batches are written, so that they are in order.
+    writing: Mutex<()>,
+    lingers: AtomicBool,
+    /// The offset behind everything that was written.
+    written_to: AtomicI64,
+    queued: Arc<AtomicI64>,
+    failed: Arc<Mutex<Vec<Arc<Cell>>>>,
+    /// The process that it belongs to.
+    pub(super) generation: u32,
+    me: Weak<Lane>,
+}
+
+#[derive(Default)]
+struct Queue {
+    open: Option<OpenBatch>,
+    full: VecDeque<OpenBatch>,
+    /// Buffers to use again.
+    spare: Option<BatchBuilder>,
+}
+
+struct OpenBatch {
+    builder: BatchBuilder,
+    cell: Arc<Cell>,
+    began: TimestampMs,
+    /// What its records were counted with in `queued`.
+    reserved: i64,
+}
+
+const QUEUED: u32 = 0;
+const WRITTEN: u32 = 1;
+const FAILED: u32 = 2;
+
+/// What became of a batch. Its records share it.
+pub(super) struct Cell {
+    pub(super) lane: Arc<Lane>,
+    state: AtomicU32,
+    base_offset: AtomicI64,
+    next_offset: AtomicI64,
+    append_time: AtomicI64,
+    error: OnceLock<Error>,
+    observed: AtomicBool,
+}
+
+/// The state of a batch.
+pub(super) enum Fate {
+    Queued,
+    Written { base: Offset, next: Offset, append_time: Option<i64> },
+    Failed(Error),
+}
+
+impl Cell {
+    pub(super) fn fate(&self) -> Fate {
+        // Acquire: the fields below were stored before.
+        match self.state.load(Ordering::Acquire) {
+            QUEUED => Fate::Queued,
+            WRITTEN => {
+                let append_time = self.append_time.load(Ordering::Relaxed);
+                Fate::Written {
+                    base: Offset(self.base_offset.load(Ordering::Relaxed)),
+                    next: Offset(self.next_offset.load(Ordering::Relaxed)),
+                    append_time: (append_time >= 0).then_some(append_time),
+                }
+            }
+            _ => {
+                self.observed.store(true, Ordering::Relaxed);
+                Fate::Failed(
+                    self.error.get().cloned().unwrap_or_else(|| Error::new(ErrorCode::Closed, "the batch was dropped")),
+                )
+            }
+        }
+    }
+
+    /// The error, if nobody has been told of it.
+    pub(super) fn take_unobserved(&self) -> Option<Error> {
+        if self.observed.swap(true, Ordering::Relaxed) { None } else { self.error.get().cloned() }
+    }
+
+    fn resolve(&self, result: Result<Appended>) {
+        let state = match result {
+            Ok(appended) => {
+                self.base_offset.store(appended.base_offset.0, Ordering::Relaxed);
+                self.next_offset.store(appended.next_offset.0, Ordering::Relaxed);
+                self.append_time.store(appended.log_append_time.map_or(-1, |time| time.0), Ordering::Relaxed);
+                WRITTEN
+            }
+            Err(error) => {
+                let _ = self.error.set(error);
+                FAILED
+            }
+        };
+        // Release: whoever sees the state sees the fields.
+        self.state.store(state, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cell").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Lane {
+    pub(super) fn new(
+        cluster: &Arc<Cluster>,
+        partition: Arc<Replica>,
+        settings: Settings,
+        queued: &Arc<AtomicI64>,
+        failed: &Arc<Mutex<Vec<Arc<Cell>>>>,
+    ) -> Arc<Lane> {
+        Arc::new_cyclic(|me| Lane {
+            cluster: Arc::downgrade(cluster),
+            partition,
+            settings,
+            queue: Mutex::default(),
+            writing: Mutex::new(()),
+            lingers: AtomicBool::new(false),
+            written_to: AtomicI64::new(0),
+            queued: queued.clone(),
+            failed: failed.clone(),
+            generation: generation(),
+            me: me.clone(),
+        })
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cluster(&self) -> Result<Arc<Cluster>> {
+        self.cluster.upgrade().ok_or_else(|| Error::new(ErrorCode::Closed, "the engine is closed"))
+    }
+
+    /// Queues a record, and writes what is full by then.
+    pub(super) fn send(&self, record: &ProducerRecord<'_>) -> Result<Delivery> {
+        let bound = BatchBuilder::record_bound(record.key, record.value, record.headers);
+        if bound > self.settings.max_request_size {
+            return Err(Error::new(
+                ErrorCode::MessageTooLarge,
+                format!(
+                    "the record has about {bound} bytes and max.request.size is {}",
+                    self.settings.max_request_size
+                ),
+            ));
+        }
+        self.partition.check_exists()?;
+        let mut queue = self.queue();
+        let is_full = queue
+            .open
+            .as_ref()
+            .is_some_and(|open| open.builder.len() + bound > self.settings.batch_size && !open.builder.is_empty());
+        if is_full {
+            let full = queue.open.take();
+            queue.full.extend(full);
+        }
+        let is_first = queue.open.is_none();
+        if is_first {
+            let fresh = self.begin_batch(queue.spare.take())?;
+            queue.open = Some(fresh);
+        }
+        let Some(open) = &mut queue.open else {
+            return Err(Error::new(ErrorCode::Closed, "the batch is gone"));
+        };
+        let timestamp = match record.timestamp {
+            None => open.began,
+            Some(timestamp) => {
+                self.check_timestamp(timestamp, open.began)?;
+                TimestampMs(timestamp)
+            }
+        };
+        open.reserved += bound as i64;
+        let index = open.builder.push(timestamp, record.key, record.value, record.headers);
+        let delivery = Delivery::new(open.cell.clone(), index, timestamp.0);
+        drop(queue);
+        let queued = self.queued.fetch_add(bound as i64, Ordering::Relaxed) + bound as i64;
+        if self.settings.linger.is_zero() || queued > self.settings.buffer_memory {
+            self.write_all();
+        } else if is_full {
+            self.write_full();
+        }
+        if is_first && !self.settings.linger.is_zero() {
+            self.linger()?;
+        }
+        Ok(delivery)
+    }
+
+    fn begin_batch(&self, spare: Option<BatchBuilder>) -> Result<OpenBatch> {
+        let lane = self.me.upgrade().ok_or_else(|| Error::new(ErrorCode::Closed, "the producer is gone"))?;
+        let began = self.cluster()?.sys.clock.now();
+        Ok(OpenBatch {
+            builder: spare.unwrap_or_else(|| BatchBuilder::with_capacity(self.settings.batch_size.min(1 << 20) + 256)),
+            cell: Arc::new(Cell {
+                lane,
+                state: AtomicU32::new(QUEUED),
+                base_offset: AtomicI64::new(-1),
+                next_offset: AtomicI64::new(-1),
+                append_time: AtomicI64::new(-1),
+                error: OnceLock::new(),
+                observed: AtomicBool::new(false),
+            }),
+            began,
+            reserved: 0,
+        })
+    }
+
+    fn check_timestamp(&self, timestamp: i64, now: TimestampMs) -> Result<()> {
+        let refuse = |what: String| Err(Error::new(ErrorCode::InvalidTimestamp, what));
+        if timestamp < 0 {
+            return refuse(format!("timestamp {timestamp} is before 1970"));
+        }
+        let config: Arc<TopicConfig> = self.partition.log().config();
+        if config.message_timestamp_type == MessageTimestampType::LogAppendTime {
+            return Ok(());
+        }
+        let age = now.0.saturating_sub(timestamp);
+        if age > config.message_timestamp_before_max_ms {
+            let limit = config.message_timestamp_before_max_ms;
+            return refuse(format!(
+                "timestamp {timestamp} is {age} ms old and message.timestamp.before.max.ms is {limit}"
+            ));
+        }
+        let ahead = timestamp.saturating_sub(now.0);
+        if ahead > config.message_timestamp_after_max_ms {
+            let limit = config.message_timestamp_after_max_ms;
+            return refuse(format!(
+                "timestamp {timestamp} is {ahead} ms ahead and message.timestamp.after.max.ms is {limit}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Has the open batch written when it has lingered.
+    fn linger(&self) -> Result<()> {
+        if !self.lingers.swap(true, Ordering::AcqRel) {
+            self.cluster()?.duties.after(self.settings.linger, Arc::new(LingerDuty { lane: self.me.clone() }));
+        }
+        Ok(())
+    }
+
+    /// Writes everything that is queued, the open batch included.
+    pub(super) fn write_all(&self) {
+        let mut queue = self.queue();
+        if queue.open.as_ref().is_some_and(|open| !open.builder.is_empty()) {
+            let open = queue.open.take();
+            queue.full.extend(open);
+        }
+        drop(queue);
+        self.write_full();
+    }
+
+    /// Writes the batches that are full, in order.
+    fn write_full(&self) {
+        let _in_order = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let Some(full) = self.queue().full.pop_front() else {
+                return;
+            };
+            self.write(full);
+        }
+    }
+
+    fn write(&self, full: OpenBatch) {
+        let OpenBatch { builder, cell, reserved, .. } = full;
+        let options = BatchOptions { compression: self.settings.compression, ..BatchOptions::default() };
+        let result = match builder.finish(&options) {
+            Ok(mut batch) => {
+                let appended =
+                    self.cluster().and_then(|cluster| cluster.append(&self.partition, Batch::Encoded(&mut batch)));
+                self.queue().spare = Some(BatchBuilder::reuse(batch));
+                appended
+            }
+            Err(error) => Err(Error::new(ErrorCode::InvalidRecord, error.to_string()).caused_by(error)),
+        };
+        self.queued.fetch_sub(reserved, Ordering::Relaxed);
+        match &result {
+            Ok(appended) => drop(self.written_to.fetch_max(appended.next_offset.0, Ordering::AcqRel)),
+            Err(_) => self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(cell.clone()),
+        }
+        cell.resolve(result);
+    }
+
+    /// The offset behind everything that this lane wrote.
+    pub(super) fn written_to(&self) -> Offset {
+        Offset(self.written_to.load(Ordering::Acquire))
+    }
+
+    /// Records that are queued.
+    pub(super) fn pending(&self) -> usize {
+        let queue = self.queue();
+        queue.full.iter().chain(&queue.open).map(|batch| batch.builder.count() as usize).sum()
+    }
+}
+
+struct LingerDuty {
+    lane: Weak<Lane>,
+}
+
+impl Duty for LingerDuty {
+    fn perform(&self) -> Option<Duration> {
+        let lane = self.lane.upgrade()?;
+        lane.lingers.store(false, Ordering::Release);
+        lane.write_all();
+        None
+    }
+}
