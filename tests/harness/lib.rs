@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests look at files from outside")]
 
 pub mod golden;
+pub mod power;
 
 use std::path::PathBuf;
 

@@ -2,6 +2,7 @@
 //!
 //! Source: `org.apache.kafka.clients.admin.Admin`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::engine::{Engine, NewTopic, TopicDescription};
@@ -60,6 +61,17 @@ impl Admin {
     /// Source: Kafka protocol, CreateTopics.
     pub fn create_topic(&self, topic: &NewTopic) -> Result<TopicDescription> {
         self.engine.cluster()?.create_topic(topic)
+    }
+
+    /// Changes settings of a topic; `None` takes one back to its default. They are in force, durably, on return.
+    ///
+    /// # Errors
+    /// `UnknownTopicOrPartition`; `InvalidConfig` for an unknown name, with the nearest one, and for a value out of bounds;
+    /// `Unsupported`; `ReadOnly`. Nothing is changed.
+    ///
+    /// Source: Kafka protocol, IncrementalAlterConfigs.
+    pub fn alter_topic(&self, name: &str, changes: &BTreeMap<String, Option<String>>) -> Result<()> {
+        self.engine.cluster()?.alter_topic(name, changes)
     }
 
     /// Removes a topic with all its records. It is gone, durably, on return; its files go after `file.delete.delay.ms`.

@@ -60,6 +60,8 @@ macro_rules! options {
         impl $struct {
             /// All names, in the order of the table.
             pub const NAMES: &'static [&'static str] = &[$($name),*];
+            /// For each, the name of the broker option that gives its default for all topics.
+            pub const BROKER_NAMES: &'static [Option<&'static str>] = &[$(options!(@optional $($broker)?)),*];
 
             /// Sets an option by Kafka's name.
             ///

@@ -166,7 +166,8 @@ impl TopicConfig {
 
     /// The topic option whose default the broker option `name` gives.
     pub fn of_broker_name(name: &str) -> Option<&'static str> {
-        Self::rows().iter().find(|row| row.broker_name == Some(name)).map(|row| row.name)
+        let index = Self::BROKER_NAMES.iter().position(|broker_name| *broker_name == Some(name))?;
+        Some(Self::NAMES[index])
     }
 
     /// What the topic stores records with; `None` is the producer's choice.

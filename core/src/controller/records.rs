@@ -242,8 +242,13 @@ impl MetadataRecord {
         if highest_version(type_id).is_none_or(|highest| version > highest) {
             return Ok(MetadataRecord::Other { type_id, version, value: value.to_vec() });
         }
-        let record = read_body(&mut reader, type_id, version);
-        record.ok_or_else(|| format!("a metadata record of type {type_id} is cut off at byte {}", reader.position()))
+        let record = read_body(&mut reader, type_id, version)
+            .ok_or_else(|| format!("a metadata record of type {type_id} is cut off at byte {}", reader.position()))?;
+        if !reader.is_at_end() {
+            let behind = value.len() - reader.position();
+            return Err(format!("{behind} bytes follow a metadata record of type {type_id}"));
+        }
+        Ok(record)
     }
 
     /// The value as Kafka 4.0 writes it.

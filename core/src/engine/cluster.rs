@@ -220,6 +220,11 @@ impl Cluster {
         Some(topic)
     }
 
+    /// The topic of that name, if it was looked up.
+    pub(super) fn known_topic(&self, name: &str) -> Option<Arc<Topic>> {
+        self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
     /// Every topic that was looked up.
     fn known_topics(&self) -> Vec<Arc<Topic>> {
         self.topics.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()

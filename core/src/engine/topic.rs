@@ -52,6 +52,12 @@ impl Topic {
         self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Replaces the settings, of the topic and of its partitions.
+    pub(super) fn set_config(&self, config: Arc<TopicConfig>) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config.clone();
+        self.open_partitions().for_each(|partition| partition.log().set_config(config.clone()));
+    }
+
     /// Says that the topic was deleted, to it and to its partitions.
     pub(super) fn mark_removed(&self) {
         self.removed.store(true, Ordering::Release);

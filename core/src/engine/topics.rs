@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::cluster::{Cluster, unknown_topic};
 use super::topic::Topic;
-use crate::config::{Durability, OptionValue, TopicConfig};
+use crate::config::{Durability, TopicConfig};
 use crate::controller::{Image, MetadataRecord, PartitionRecord, ResourceType};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::create_partition;
@@ -108,9 +108,15 @@ impl Cluster {
         let directory = self.identity().map_or(Uuid::ZERO, |identity| identity.directory_id);
         let partitions = new.partitions.unwrap_or(self.config.num_partitions);
         check_counts(new, partitions, self.config.default_replication_factor)?;
-        let configs = self.check_configs(new)?;
+        let mut configs = new.configs.clone();
+        if self.config.klog_durability != Durability::Fsync {
+            let default = self.config.klog_durability.name().to_owned();
+            configs.entry("klog.durability".into()).or_insert(default);
+        }
+        check_configs(configs.iter().map(|(name, value)| (&**name, &**value)))?;
         let id = self.sys.new_uuid();
         let controller = self.controller()?;
+        check_free(&new.name, &controller.image())?;
         for partition in 0..partitions {
             self.clear_way(&TopicPartition::new(&*new.name, partition))?;
         }
@@ -144,38 +150,33 @@ impl Cluster {
         }
     }
 
-    fn check_configs(&self, new: &NewTopic) -> Result<BTreeMap<String, String>> {
-        let mut config = TopicConfig::default();
-        for (name, value) in &new.configs {
-            config.set(name, value)?;
+    /// Changes settings of a topic; `None` takes one back to its default. Durable, and in force, on return.
+    ///
+    /// # Errors
+    /// `UnknownTopicOrPartition`, `InvalidConfig`, `Unsupported`; nothing is changed.
+    pub(crate) fn alter_topic(self: &Arc<Self>, name: &str, changes: &BTreeMap<String, Option<String>>) -> Result<()> {
+        self.check_writable()?;
+        let controller = self.controller()?;
+        let image = self.spare().allow(|| {
+            controller.change(|image| {
+                image.topic(name).ok_or_else(|| unknown_topic(name, image))?;
+                let mut configs: BTreeMap<&str, &str> = image.configs(ResourceType::TOPIC, name).collect();
+                for (key, value) in changes {
+                    check_option_name(key)?;
+                    match value {
+                        Some(value) => drop(configs.insert(key, value)),
+                        None => drop(configs.remove(&**key)),
+                    }
+                }
+                // Only what is being changed is checked: what another program left beside it is not the caller's doing.
+                check_configs(configs.iter().map(|(k, v)| (*k, *v)).filter(|(k, _)| changes.contains_key(*k)))?;
+                Ok(config_records(name, changes.iter().map(|(key, value)| (key, value.clone()))))
+            })
+        })?;
+        if let Some(topic) = self.known_topic(name) {
+            topic.set_config(Arc::new(self.topic_config(&image, name)));
         }
-        if config.cleanup_policy.compact {
-            return Err(Error::new(
-                ErrorCode::Unsupported,
-                "cleanup.policy=compact is not supported yet: klog has no cleaner",
-            ));
-        }
-        if config.remote_storage_enable {
-            return Err(Error::new(
-                ErrorCode::Unsupported,
-                "remote.storage.enable=true is not supported: klog has no tiers",
-            ));
-        }
-        if config.min_compaction_lag_ms > config.max_compaction_lag_ms {
-            return Err(Error::new(
-                ErrorCode::InvalidConfig,
-                format!(
-                    "min.compaction.lag.ms is {} and max.compaction.lag.ms is {}; the first may not be larger",
-                    config.min_compaction_lag_ms, config.max_compaction_lag_ms
-                ),
-            ));
-        }
-        let mut configs = new.configs.clone();
-        if self.config.klog_durability != Durability::Fsync {
-            let default = self.config.klog_durability.show().unwrap_or_default();
-            configs.entry("klog.durability".into()).or_insert(default);
-        }
-        Ok(configs)
+        Ok(())
     }
 
     /// Removes a topic with all its records; durable on return.
@@ -303,6 +304,48 @@ impl Cluster {
     }
 }
 
+fn check_option_name(name: &str) -> Result<()> {
+    match TopicConfig::NAMES.contains(&name) {
+        true => Ok(()),
+        false => Err(crate::config::unknown("topic", name, TopicConfig::NAMES)),
+    }
+}
+
+/// Refuses settings that are no settings, and those that klog does not have yet.
+fn check_configs<'a>(configs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<()> {
+    let mut config = TopicConfig::default();
+    for (name, value) in configs {
+        config.set(name, value)?;
+    }
+    let unsupported = |what: &str| Err(Error::new(ErrorCode::Unsupported, what));
+    if config.cleanup_policy.compact {
+        return unsupported("cleanup.policy=compact is not supported yet: klog has no cleaner");
+    }
+    if config.remote_storage_enable {
+        return unsupported("remote.storage.enable=true is not supported: klog has no tiers");
+    }
+    if config.min_compaction_lag_ms > config.max_compaction_lag_ms {
+        return Err(Error::new(
+            ErrorCode::InvalidConfig,
+            format!(
+                "min.compaction.lag.ms is {} and max.compaction.lag.ms is {}; the first may not be larger",
+                config.min_compaction_lag_ms, config.max_compaction_lag_ms
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn config_records<'a>(topic: &str, configs: impl Iterator<Item = (&'a String, Option<String>)>) -> Vec<MetadataRecord> {
+    let record = |(key, value): (&String, Option<String>)| MetadataRecord::Config {
+        resource: ResourceType::TOPIC,
+        name: topic.to_owned(),
+        key: key.clone(),
+        value,
+    };
+    configs.map(record).collect()
+}
+
 fn check_counts(new: &NewTopic, partitions: i32, default_factor: i32) -> Result<()> {
     if partitions < 1 {
         return Err(Error::new(
@@ -361,12 +404,7 @@ fn creation(
             last_known_elr: None,
         })
     }));
-    records.extend(configs.iter().map(|(key, value)| MetadataRecord::Config {
-        resource: ResourceType::TOPIC,
-        name: new.name.clone(),
-        key: key.clone(),
-        value: Some(value.clone()),
-    }));
+    records.extend(config_records(&new.name, configs.iter().map(|(key, value)| (key, Some(value.clone())))));
     records
 }
 

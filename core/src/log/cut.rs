@@ -12,6 +12,7 @@ use super::Slot;
 use super::report::{Cut, Report};
 use crate::record::BatchError;
 use crate::segment::{FileKind, Found, Scanner, Segment, Suffix, file_name};
+use crate::sys::bugs::{Bug, is_made};
 use crate::sys::{AnyFile, Disk, File, Open, Sys, read_exact_at, write_all_at};
 use crate::types::{Offset, Position, TopicPartition};
 
@@ -45,19 +46,30 @@ impl Scissors<'_> {
         let len = segment.log_len()?;
         let kept_in = self.keep(segment, position, offset)?;
         self.tell(segment, position, len, offset, reason.to_string(), kept_in)?;
-        for later in segments.split_off(&segment.base().plus(1)).into_values() {
-            self.set_aside(&later, offset)?;
-        }
+        self.set_aside_behind(segments, segment.base(), offset)?;
         if self.read_only {
             return Ok(None);
         }
         if !was_sealed {
             segment.log().set_len(position.0)?;
-            segment.sync_log()?;
+            if !is_made(Bug::CutWithoutSync) {
+                segment.sync_log()?;
+            }
             return Ok(None);
         }
         let replaced = keep_prefix(self.sys, self.path, segment, position)?;
         Ok(Some(Arc::new(replaced)))
+    }
+
+    /// Takes the segments behind the one at `base` out of the log, which ends at `end`. What is before them is cut later, so
+    /// that an interruption leaves something that is cut again.
+    pub(super) fn set_aside_behind(
+        &mut self,
+        segments: &mut BTreeMap<Offset, Arc<Slot>>,
+        base: Offset,
+        end: Offset,
+    ) -> io::Result<()> {
+        segments.split_off(&base.plus(1)).into_values().try_for_each(|later| self.set_aside(&later, end))
     }
 
     /// Copies the bytes behind `position` into a `.cut` file; one with the same content, from an interrupted attempt, will do.
@@ -118,7 +130,7 @@ impl Scissors<'_> {
             self.sys.disk.sync_dir(self.path)?;
         }
         if len > 0 {
-            let reason = "the log ends before it".to_owned();
+            let reason = format!("the log ends at offset {end}, before it");
             self.tell(&segment, Position::ZERO, len, end, reason, kept_in)?;
         }
         Ok(())
@@ -171,7 +183,7 @@ impl Scissors<'_> {
 const CHUNK_BYTES: usize = 1 << 20;
 
 fn for_each_chunk(file: &AnyFile, mut at: u64, mut visit: impl FnMut(&[u8], u64) -> io::Result<()>) -> io::Result<()> {
-    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut chunk = vec![0; file.stat()?.len.saturating_sub(at).min(CHUNK_BYTES as u64) as usize];
     loop {
         let read = read_exact_at(file, &mut chunk, at)?;
         if read == 0 {
@@ -188,8 +200,9 @@ fn same_bytes(file: &AnyFile, position: Position, copy: &AnyFile) -> io::Result<
         return Ok(false);
     }
     let mut same = true;
-    let mut other = vec![0; CHUNK_BYTES];
+    let mut other = Vec::new();
     for_each_chunk(file, position.0, |chunk, at| {
+        other.resize(chunk.len(), 0);
         let read = read_exact_at(copy, &mut other[..chunk.len()], at - position.0)?;
         same &= other[..read] == *chunk;
         Ok(())

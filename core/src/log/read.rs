@@ -117,6 +117,11 @@ impl Log {
             },
         };
         let mut want = fetch.max_bytes.max(HEADER_BYTES);
+        if buffer.len() < want {
+            // Memory for what there is, not for what there might be.
+            let left = segment.log_len().map_err(reading)?.saturating_sub(start.0);
+            want = want.min(left as usize + HEADER_BYTES);
+        }
         loop {
             if buffer.len() < want {
                 buffer.resize(want, 0);

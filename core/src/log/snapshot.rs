@@ -17,6 +17,7 @@ use crate::types::{Offset, ProducerId, TimestampMs};
 
 const CRC_AT: usize = 2;
 const COUNT_AT: usize = 6;
+const ENTRIES_AT: usize = 10;
 const ENTRY_BYTES: usize = 46;
 
 /// Reads a snapshot; the error says why it cannot be used.
@@ -33,6 +34,10 @@ pub fn parse_snapshot(bytes: &[u8]) -> Result<ProducerState, String> {
         return Err(format!("CRC {stored:08x} is stored and {computed:08x} is computed"));
     }
     let count = reader.i32().ok_or_else(cut_off)?;
+    let entries = bytes.len() - ENTRIES_AT;
+    if usize::try_from(count).ok().and_then(|count| count.checked_mul(ENTRY_BYTES)) != Some(entries) {
+        return Err(format!("it has {entries} bytes of producers and says {count} of {ENTRY_BYTES}"));
+    }
     let mut state = ProducerState::default();
     for _ in 0..count {
         let (id, entry) = parse_entry(&mut reader).ok_or_else(cut_off)?;
@@ -77,7 +82,7 @@ pub fn format_snapshot(state: &ProducerState) -> Vec<u8> {
             .put_i64(entry.transaction_start.map_or(-1, |offset| offset.0));
     }
     let mut bytes = writer.into_bytes();
-    debug_assert_eq!((bytes.len() - COUNT_AT - 4) % ENTRY_BYTES, 0);
+    debug_assert_eq!((bytes.len() - ENTRIES_AT) % ENTRY_BYTES, 0);
     let crc = crc32c::crc32c(&bytes[COUNT_AT..]);
     bytes[CRC_AT..COUNT_AT].copy_from_slice(&crc.to_be_bytes());
     bytes

@@ -52,3 +52,5 @@ pub(crate) const TRANSACTIONAL: i16 = 0x10;
 pub(crate) const CONTROL: i16 = 0x20;
 /// Attribute bit 6: the base timestamp is the delete horizon.
 pub(crate) const DELETE_HORIZON: i16 = 0x40;
+/// The attribute bits that mean something. The others are ignored when read, and gone when klog writes the field anew.
+pub(crate) const KNOWN_ATTRIBUTES: i16 = CODEC_MASK | LOG_APPEND_TIME | TRANSACTIONAL | CONTROL | DELETE_HORIZON;

@@ -113,8 +113,13 @@ impl LegacyMessages {
         if magic == 1 {
             let last = messages.last().map_or(0, |(_, offset, _)| offset.0);
             let append_time = wrapper.timestamp_type() == TimestampType::LogAppendTime;
-            for (_, offset, timestamp) in &mut messages {
-                *offset = Offset(wrapper.base_offset.0 - last + offset.0);
+            let misplaced = |index| BatchError::Record { index, what: "its offset does not fit that of its wrapper" };
+            let base = match wrapper.base_offset.0 {
+                0 => 0, // some versions of librdkafka left it so, whatever was inside
+                at => at.checked_sub(last).filter(|base| *base >= 0).ok_or(misplaced(0))?,
+            };
+            for (index, (_, offset, timestamp)) in messages.iter_mut().enumerate() {
+                *offset = base.checked_add(offset.0).map(Offset).ok_or(misplaced(index as u32))?;
                 if append_time {
                     *timestamp = wrapper.max_timestamp;
                 }

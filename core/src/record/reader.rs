@@ -148,8 +148,11 @@ impl<'a> Records<'a> {
             return Err("its length does not match its content");
         }
         self.at = end;
+        // The header's last offset was checked, but a record's delta may say more than the header's.
+        let offset = self.header.base_offset.0.checked_add(i64::from(offset_delta)).map(Offset);
+        let offset = offset.ok_or("its offset is outside all logs")?;
         Ok(RecordView {
-            offset: self.header.base_offset.plus(i64::from(offset_delta)),
+            offset,
             timestamp: match self.header.timestamp_type() {
                 TimestampType::CreateTime => TimestampMs(self.header.base_timestamp.0.wrapping_add(timestamp_delta)),
                 TimestampType::LogAppendTime => self.header.max_timestamp,

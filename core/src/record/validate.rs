@@ -5,7 +5,7 @@
 use super::builder::{BatchBuilder, BatchOptions};
 use super::codec::{Codec, Compression, decompress};
 use super::header::{restamp, seal};
-use super::layout::{ATTRIBUTES_AT, HEADER_BYTES, LOG_APPEND_TIME, MAX_TIMESTAMP_AT};
+use super::layout::{ATTRIBUTES_AT, HEADER_BYTES, KNOWN_ATTRIBUTES, LOG_APPEND_TIME, MAX_TIMESTAMP_AT};
 use super::reader::{RecordView, Records};
 use super::{BatchError, BatchHeader, TimestampType};
 use crate::types::{LeaderEpoch, Offset, TimestampMs};
@@ -100,7 +100,7 @@ pub fn assign_offsets(
         TimestampType::CreateTime => found.max_timestamp,
     };
     if max_timestamp != header.max_timestamp || rules.timestamp_type != header.timestamp_type() {
-        let mut attributes = header.attributes & !LOG_APPEND_TIME;
+        let mut attributes = header.attributes & KNOWN_ATTRIBUTES & !LOG_APPEND_TIME;
         if rules.timestamp_type == TimestampType::LogAppendTime {
             attributes |= LOG_APPEND_TIME;
         }

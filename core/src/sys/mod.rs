@@ -8,6 +8,7 @@
 //! This module does not know what the bytes mean.
 
 mod any;
+pub mod bugs;
 mod fork;
 mod real;
 mod sim;

@@ -35,6 +35,11 @@ impl Loader<'_> {
         let mut end = None;
         for (index, base) in bases.iter().enumerate() {
             let slot = segments[base].clone();
+            if bases.get(index + 1).is_some_and(|next| *next <= self.checkpoint(CheckpointFile::LogStart)) {
+                // All of it was deleted. Its files may be gone in any order, and what is left of them says nothing.
+                end = None;
+                continue;
+            }
             let recover = !clean && index >= from_recovery_point;
             if !recover && self.indexes_will_do(&slot)? {
                 end = None;
@@ -44,19 +49,18 @@ impl Loader<'_> {
             let keep_below = if clean { Offset(i64::MAX) } else { recovery_point };
             let next_base = bases.get(index + 1).copied();
             let keep_below = if recover { keep_below } else { Offset(i64::MAX) };
-            let checked = self.rebuild_segment(segments, &slot, recover, keep_below, recovery_point, epochs)?;
-            let was_cut = checked.1;
-            let mut segment_end = checked.0;
+            let (mut segment_end, was_cut) =
+                self.rebuild_segment(segments, &slot, recover, keep_below, recovery_point, epochs)?;
             if was_cut {
                 return Ok(segment_end);
             }
             if let Some(next) = next_base {
-                segment_end.must_roll = false;
-                if segment_end.offset > next {
-                    let file = self.relative(*base, FileKind::Log);
-                    self.report
-                        .finding(file, format!("it reaches offset {} into the segment at {next}", segment_end.offset));
+                if recover && self.is_gap(segment_end.offset, next, recovery_point) {
+                    self.end_before(segments, *base, segment_end.offset)?;
+                    segment_end.must_roll = true;
+                    return Ok(segment_end);
                 }
+                segment_end.must_roll = false;
             }
             end = Some(segment_end);
         }
@@ -66,6 +70,29 @@ impl Loader<'_> {
             let (_, slot) = segments.last_key_value().expect("the list is not empty");
             self.find_end(&slot.clone())
         }
+    }
+
+    /// Whether records are missing between two segments that were never known to be durable. A segment may reach the disk
+    /// before the one that was sealed for it has; then what it holds is no continuation of the log. Compacted logs have gaps.
+    fn is_gap(&self, end: Offset, next: Offset, recovery_point: Offset) -> bool {
+        end < next && end >= recovery_point && !self.config.cleanup_policy.compact
+    }
+
+    /// Ends the log with the segment at `base`: those behind are set aside.
+    fn end_before(&mut self, segments: &mut BTreeMap<Offset, Arc<Slot>>, base: Offset, end: Offset) -> Result<()> {
+        let mut scissors = Scissors {
+            sys: self.sys,
+            partition: self.partition,
+            path: self.path,
+            read_only: self.read_only,
+            report: self.report,
+        };
+        let cut = scissors.set_aside_behind(segments, base, end);
+        cut.map_err(|e| self.error("cutting off what does not follow", e))?;
+        if !self.read_only {
+            self.drop_snapshots_above(end)?;
+        }
+        Ok(())
     }
 
     /// Whether a segment's index files are there and not obviously wrong.
@@ -273,8 +300,8 @@ impl Loader<'_> {
             }
             from = scanner.position();
         }
-        let mut chunk = vec![0; 1 << 20];
         let mut at = from.0;
+        let mut chunk = vec![0; (len - at).min(1 << 20) as usize];
         while at < len {
             let want = chunk.len().min((len - at) as usize);
             let read = read_exact_at(segment.log(), &mut chunk[..want], at)?;

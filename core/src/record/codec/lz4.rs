@@ -16,7 +16,7 @@ use std::hash::Hasher;
 
 use twox_hash::XxHash32;
 
-use super::{Codec, CodecError};
+use super::{Codec, CodecError, make_room};
 
 const MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 const FLAGS: u8 = 0x60;
@@ -115,6 +115,7 @@ pub(super) fn decompress(
     out: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
     let before = out.len();
+    let end = before.saturating_add(most);
     let mut at = 0;
     let frame = read_header(compressed, &mut at, checksum)?;
     loop {
@@ -134,6 +135,7 @@ pub(super) fn decompress(
         if size & STORED == 0 {
             let start = out.len();
             let room = frame.block_bytes.min(left);
+            make_room(out, room, end);
             out.resize(start + room, 0);
             let got = lz4_flex::block::decompress_into(block, &mut out[start..]).map_err(|e| match e {
                 lz4_flex::block::DecompressError::OutputTooSmall { .. } if room < frame.block_bytes => {
@@ -145,6 +147,7 @@ pub(super) fn decompress(
         } else if length > left {
             return Err(CodecError::TooLarge { codec: Codec::Lz4, limit: most });
         } else {
+            make_room(out, length, end);
             out.extend_from_slice(block);
         }
     }

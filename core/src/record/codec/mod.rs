@@ -157,9 +157,31 @@ pub(super) fn decompress_lz4_magic_0(compressed: &[u8], most: usize, out: &mut V
     lz4::decompress(compressed, most, lz4::HeaderChecksum::Ignored, out)
 }
 
+/// Room that a decoder of unknown length gets at least at a time.
+const PIECE: usize = 8 * 1024;
+
 /// Reads a decoder to its end, up to `most` bytes.
-fn read_bounded(codec: Codec, decoder: impl Read, most: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
+fn read_bounded(codec: Codec, mut decoder: impl Read, most: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let before = out.len();
-    decoder.take(most as u64 + 1).read_to_end(out).map_err(|e| codec.malformed(e))?;
+    let end = before.saturating_add(most).saturating_add(1); // the byte too many that shows there are more
+    while out.len() < end {
+        let left = end - out.len();
+        make_room(out, PIECE.min(left), end);
+        let room = left.min(out.capacity() - out.len());
+        let got = decoder.by_ref().take(room as u64).read_to_end(out).map_err(|e| codec.malformed(e))?;
+        if got < room {
+            break;
+        }
+    }
     if out.len() - before > most { Err(CodecError::TooLarge { codec, limit: most }) } else { Ok(()) }
+}
+
+/// Makes room for `count` more bytes. Grows as a vector does, by doubling, but not beyond `end`: by itself a vector
+/// would take twice of what the caller allows.
+fn make_room(out: &mut Vec<u8>, count: usize, end: usize) {
+    let needed = out.len() + count;
+    if needed > out.capacity() {
+        let doubled = out.capacity().saturating_mul(2).min(end);
+        out.reserve_exact(doubled.max(needed) - out.len());
+    }
 }

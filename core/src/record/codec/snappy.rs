@@ -6,7 +6,7 @@
 //! ( length:i32  block[length] )*
 //! ```
 
-use super::{Codec, CodecError};
+use super::{Codec, CodecError, make_room};
 
 const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 const HEADER_BYTES: usize = 16;
@@ -28,10 +28,10 @@ pub(super) fn compress(raw: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> 
 }
 
 pub(super) fn decompress(compressed: &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    if !compressed.starts_with(&MAGIC) {
-        return block(compressed, most, out); // some producers send a bare block
-    }
     let before = out.len();
+    if !compressed.starts_with(&MAGIC) {
+        return block(compressed, before, most, out); // some producers send a bare block
+    }
     let mut at = 0;
     while at < compressed.len() {
         if compressed[at..].starts_with(&MAGIC) {
@@ -48,14 +48,15 @@ pub(super) fn decompress(compressed: &[u8], most: usize, out: &mut Vec<u8>) -> R
         let bytes = end.and_then(|end| compressed.get(at..end));
         let bytes = bytes.ok_or_else(|| Codec::Snappy.malformed(format!("a block of {length} bytes is cut off")))?;
         at += bytes.len();
-        block(bytes, most - (out.len() - before), out)?;
+        block(bytes, before, most, out)?;
     }
     Ok(())
 }
 
-fn block(bytes: &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
+/// Appends what one block holds. The stream began at `before` and may hold `most` bytes.
+fn block(bytes: &[u8], before: usize, most: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let length = snap::raw::decompress_len(bytes).map_err(|e| Codec::Snappy.malformed(e))?;
-    if length > most {
+    if length > most - (out.len() - before) {
         return Err(CodecError::TooLarge { codec: Codec::Snappy, limit: most });
     }
     // A block cannot stand for more than 64 bytes a byte or so; a length far beyond is a lie, not a reason to allocate.
@@ -63,6 +64,7 @@ fn block(bytes: &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), CodecError>
         return Err(Codec::Snappy.malformed(format!("{} bytes cannot hold {length}", bytes.len())));
     }
     let at = out.len();
+    make_room(out, length, before.saturating_add(most));
     out.resize(at + length, 0);
     let got = snap::raw::Decoder::new().decompress(bytes, &mut out[at..]).map_err(|e| Codec::Snappy.malformed(e))?;
     out.truncate(at + got);

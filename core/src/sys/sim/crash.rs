@@ -6,8 +6,8 @@
 //! synced file does not have a synced name. After a failed sync the sectors concerned stay in doubt for ever, or until
 //! they are written again.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
 
 use super::disk::{Event, SimDisk};
 use super::time::SimRandom;
@@ -45,23 +45,28 @@ type NameChanges = Vec<(String, Option<(u64, bool)>)>;
 
 const ROOT: u64 = 1;
 
-/// One thing that the power cut decides.
-#[derive(Clone, Copy, Debug)]
-enum Axis {
-    Name { dir: u64, change: usize },
-    Sector { file: u64, sector: u64 },
-    Len { file: u64 },
-}
-
-/// All states after one moment.
+/// All states after one moment: every set of names that may have come down, with every content that each file in it may
+/// have. Sets and contents that look alike count once.
 #[derive(Debug)]
-pub struct CrashStates<'a> {
-    model: &'a CrashModel,
-    axes: Vec<(Axis, usize)>,
+pub struct CrashStates {
+    clock: crate::sys::AnyClock,
+    trees: Vec<Tree>,
+    /// How many states come before each tree.
+    before: Vec<u128>,
+    contents: HashMap<u64, Vec<Vec<u8>>>,
+    total: u128,
+    is_complete: bool,
 }
 
-/// One of them, as the choices that make it: for messages of failing tests.
+/// Directories and files of one state: the index of the directory, the name, and the file's number.
+type Tree = Vec<(usize, String, Option<u64>)>;
+
+/// One state, as the choices that make it: the tree, then the content of each of its files. For messages of failing tests.
 pub type Crash = Vec<usize>;
+
+/// Beyond so many pending names, or so many contents of one file, only some are looked at.
+const MOST_NAMES: usize = 12;
+const MOST_CONTENTS: usize = 512;
 
 impl CrashModel {
     /// Starts from what is on `disk`, all of it synced.
@@ -117,36 +122,72 @@ impl CrashModel {
         self.files.entry(id).or_default()
     }
 
-    /// What a power cut at this moment may leave.
-    pub fn states(&self) -> CrashStates<'_> {
-        let mut axes = Vec::new();
-        let mut reachable = BTreeSet::new();
+    /// What a power cut at this moment may leave. Where that is too much to list, a selection that `random` makes.
+    pub fn states(&self, random: &SimRandom) -> CrashStates {
+        let pending: Vec<(u64, usize)> = self.pending_names();
+        let mut is_complete = pending.len() <= MOST_NAMES;
+        let mut trees = HashSet::new();
+        for subset in 0..1u64 << pending.len().min(MOST_NAMES) {
+            let subset = if is_complete { subset } else { random.next() };
+            let mut chosen: HashMap<u64, Vec<usize>> = HashMap::new();
+            for (_, (dir, change)) in pending.iter().enumerate().filter(|(bit, _)| subset >> (bit % 64) & 1 == 1) {
+                chosen.entry(*dir).or_default().push(*change);
+            }
+            trees.insert(self.tree(&chosen));
+        }
+        let mut trees: Vec<Tree> = trees.into_iter().collect();
+        trees.sort();
+        let mut contents = HashMap::new();
+        for id in trees.iter().flatten().filter_map(|(_, _, file)| *file) {
+            contents.entry(id).or_insert_with(|| match self.files.get(&id) {
+                Some(file) => file.contents(random, &mut is_complete),
+                None => vec![Vec::new()],
+            });
+        }
+        let mut total = 0u128;
+        let mut before = Vec::new();
+        for tree in &trees {
+            before.push(total);
+            let files = tree.iter().filter_map(|(_, _, file)| *file);
+            total =
+                total.saturating_add(files.fold(1, |product, id| product.saturating_mul(contents[&id].len() as u128)));
+        }
+        CrashStates { clock: self.clock.clone(), trees, before, contents, total, is_complete }
+    }
+
+    /// Changes of names that may or may not have come down, in directories that may be there.
+    fn pending_names(&self) -> Vec<(u64, usize)> {
+        let mut pending = Vec::new();
         let mut dirs = vec![ROOT];
         let mut seen = BTreeSet::new();
         while let Some(id) = dirs.pop() {
-            let Some(dir) = self.dirs.get(&id).filter(|_| seen.insert(id)) else {
-                continue;
-            };
-            axes.extend((0..dir.pending.len()).map(|change| (Axis::Name { dir: id, change }, 2)));
-            let pending = dir.pending.iter().flatten().filter_map(|(_, node)| node.as_ref());
-            for (child, is_dir) in dir.synced.values().chain(pending) {
-                if *is_dir {
-                    dirs.push(*child);
-                } else {
-                    reachable.insert(*child);
+            let Some(dir) = self.dirs.get(&id).filter(|_| seen.insert(id)) else { continue };
+            pending.extend((0..dir.pending.len()).map(|change| (id, change)));
+            let changed = dir.pending.iter().flatten().filter_map(|(_, node)| node.as_ref());
+            dirs.extend(dir.synced.values().chain(changed).filter(|(_, is_dir)| *is_dir).map(|(child, _)| *child));
+        }
+        pending
+    }
+
+    fn tree(&self, chosen: &HashMap<u64, Vec<usize>>) -> Tree {
+        let mut tree = Tree::new();
+        let mut dirs = vec![(ROOT, 0)];
+        let mut count = 1;
+        while let Some((id, index)) = dirs.pop() {
+            let Some(dir) = self.dirs.get(&id) else { continue };
+            let mut names = dir.synced.clone();
+            for change in chosen.get(&id).into_iter().flatten() {
+                apply_names(&mut names, &dir.pending[*change]);
+            }
+            for (name, (child, is_dir)) in names {
+                tree.push((index, name, (!is_dir).then_some(child)));
+                if is_dir {
+                    dirs.push((child, count));
+                    count += 1;
                 }
             }
         }
-        for id in reachable {
-            let Some(file) = self.files.get(&id) else { continue };
-            if !file.lens.is_empty() {
-                axes.push((Axis::Len { file: id }, file.lens.len() + 1));
-            }
-            for (sector, versions) in file.versions.iter().chain(&file.doubtful) {
-                axes.push((Axis::Sector { file: id, sector: *sector }, versions.len() + 1));
-            }
-        }
-        CrashStates { model: self, axes }
+        tree
     }
 }
 
@@ -221,91 +262,88 @@ impl ModelFile {
         self.lens.clear();
     }
 
-    fn found(&self, len: usize, sectors: &[(u64, usize)]) -> Vec<u8> {
-        let mut bytes = self.synced.clone();
-        bytes.resize(len, 0);
-        for (sector, version) in sectors {
-            let Some(version) = version.checked_sub(1) else {
-                continue;
+    /// Every content that the file may be found with; a selection, and `is_complete` false, where there are too many.
+    fn contents(&self, random: &SimRandom, is_complete: &mut bool) -> Vec<Vec<u8>> {
+        let sectors: Vec<(u64, &Vec<Vec<u8>>)> =
+            self.versions.iter().chain(&self.doubtful).map(|(sector, versions)| (*sector, versions)).collect();
+        let lens: Vec<usize> =
+            std::iter::once(self.synced.len()).chain(self.lens.iter().map(|len| *len as usize)).collect();
+        let options = |versions: &Vec<Vec<u8>>| versions.len() as u128 + 1;
+        let count = sectors.iter().fold(lens.len() as u128, |n, (_, versions)| n.saturating_mul(options(versions)));
+        let all = count <= MOST_CONTENTS as u128;
+        *is_complete &= all;
+        let mut found = HashSet::new();
+        for index in 0..count.min(MOST_CONTENTS as u128) {
+            let mut rest = index;
+            let mut choose = |options: u128| {
+                let choice = if all { rest % options } else { u128::from(random.next()) % options };
+                rest /= options;
+                choice as usize
             };
-            let content = self.versions.get(sector).or_else(|| self.doubtful.get(sector)).map(|all| &all[version]);
-            let from = (*sector as usize * SECTOR_BYTES).min(len);
-            let to = (from + SECTOR_BYTES).min(len);
-            if let Some(content) = content {
-                bytes[from..to].copy_from_slice(&content[..to - from]);
+            let len = lens[choose(lens.len() as u128)];
+            let mut bytes = self.synced.clone();
+            bytes.resize(len, 0);
+            for (sector, versions) in &sectors {
+                let Some(version) = choose(options(versions)).checked_sub(1) else { continue };
+                let from = (*sector as usize * SECTOR_BYTES).min(len);
+                let to = (from + SECTOR_BYTES).min(len);
+                bytes[from..to].copy_from_slice(&versions[version][..to - from]);
             }
+            found.insert(bytes);
         }
-        bytes
+        let mut found: Vec<_> = found.into_iter().collect();
+        found.sort();
+        found
     }
 }
 
-impl CrashStates<'_> {
+impl CrashStates {
     /// How many there are (at most `u128::MAX`).
     pub fn count(&self) -> u128 {
-        self.axes.iter().fold(1u128, |product, (_, options)| product.saturating_mul(*options as u128))
+        self.total
+    }
+
+    /// Whether these are all there can be, and not a selection.
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
     }
 
     /// The choices of state `index`, below [`count`](Self::count).
-    pub fn nth(&self, mut index: u128) -> Crash {
-        let choose = |(_, options): &(Axis, usize)| {
-            let choice = (index % *options as u128) as usize;
-            index /= *options as u128;
-            choice
-        };
-        self.axes.iter().map(choose).collect()
+    pub fn nth(&self, index: u128) -> Crash {
+        let tree = self.before.partition_point(|before| *before <= index) - 1;
+        let mut rest = index - self.before[tree];
+        let mut crash = vec![tree];
+        for id in self.trees[tree].iter().filter_map(|(_, _, file)| *file) {
+            let options = self.contents[&id].len() as u128;
+            crash.push((rest % options) as usize);
+            rest /= options;
+        }
+        crash
     }
 
     /// The choices of any state.
     pub fn sample(&self, random: &SimRandom) -> Crash {
-        self.axes.iter().map(|(_, options)| (random.next() % *options as u64) as usize).collect()
+        let tree = random.next() as usize % self.trees.len();
+        let files = self.trees[tree].iter().filter_map(|(_, _, file)| *file);
+        let choices = files.map(|id| random.next() as usize % self.contents[&id].len());
+        std::iter::once(tree).chain(choices).collect()
     }
 
     /// The disk that is found after the power is back.
     pub fn disk(&self, crash: &Crash) -> SimDisk {
-        let mut names: HashMap<u64, BTreeSet<usize>> = HashMap::new();
-        let mut sectors: HashMap<u64, Vec<(u64, usize)>> = HashMap::new();
-        let mut lens: HashMap<u64, usize> = HashMap::new();
-        for ((axis, _), choice) in self.axes.iter().zip(crash) {
-            match axis {
-                Axis::Name { dir, change } if *choice == 1 => drop(names.entry(*dir).or_default().insert(*change)),
-                Axis::Name { .. } => {}
-                Axis::Sector { file, sector } => sectors.entry(*file).or_default().push((*sector, *choice)),
-                Axis::Len { file } => drop(lens.insert(*file, *choice)),
-            }
-        }
-        let disk = SimDisk::of_clock(self.model.clock.clone());
-        let mut dirs = vec![(ROOT, PathBuf::from("/"))];
-        while let Some((id, path)) = dirs.pop() {
-            disk.put_dir(&path);
-            for (name, (child, is_dir)) in self.names_of(id, names.get(&id)) {
-                let path = path.join(name);
-                if is_dir {
-                    dirs.push((child, path));
-                } else {
-                    self.put_file(&disk, &path, child, lens.get(&child), sectors.get(&child));
+        let disk = SimDisk::of_clock(self.clock.clone());
+        let mut choices = crash.iter().copied();
+        let tree = &self.trees[choices.next().unwrap_or(0)];
+        let mut dirs = vec![ROOT];
+        for (parent, name, file) in tree {
+            match file {
+                None => dirs.push(disk.put_dir_into(dirs[*parent], name)),
+                Some(id) => {
+                    let content = &self.contents[id][choices.next().unwrap_or(0)];
+                    disk.put_into(dirs[*parent], name, content.clone());
                 }
             }
         }
         disk
-    }
-
-    fn names_of(&self, dir: u64, chosen: Option<&BTreeSet<usize>>) -> BTreeMap<String, (u64, bool)> {
-        let Some(dir) = self.model.dirs.get(&dir) else {
-            return BTreeMap::new();
-        };
-        let mut names = dir.synced.clone();
-        for change in chosen.into_iter().flatten() {
-            apply_names(&mut names, &dir.pending[*change]);
-        }
-        names
-    }
-
-    fn put_file(&self, disk: &SimDisk, path: &Path, id: u64, len: Option<&usize>, sectors: Option<&Vec<(u64, usize)>>) {
-        let Some(file) = self.model.files.get(&id) else { return };
-        let len = match len {
-            Some(choice) if *choice > 0 => file.lens[choice - 1] as usize,
-            _ => file.synced.len(),
-        };
-        disk.put(path, file.found(len, sectors.map_or(&[][..], |list| list)));
     }
 }

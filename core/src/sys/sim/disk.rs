@@ -1,14 +1,15 @@
 //! Files in memory, with a record of what was written and what was synced.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::crash::SECTOR_BYTES;
+use crate::sys::bugs::{Bug, is_made};
 use crate::sys::{AnyClock, Clock, Disk, Entry, File, LockKind, LockRange, Locks, Open, RealClock, SimClock, Stat};
 use crate::types::TimestampMs;
 
@@ -25,10 +26,13 @@ struct Shared {
     next_owner: AtomicU64,
 }
 
+/// What is in each directory, by the directory's number. The root is 1.
 struct Names {
-    nodes: BTreeMap<PathBuf, Node>,
+    dirs: HashMap<u64, BTreeMap<String, Node>>,
     next_id: u64,
 }
+
+const ROOT: u64 = 1;
 
 #[derive(Clone)]
 enum Node {
@@ -138,7 +142,7 @@ impl Default for SimDisk {
 
 impl fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimDisk").field("names", &self.names().nodes.len()).finish_non_exhaustive()
+        f.debug_struct("SimDisk").field("dirs", &self.names().dirs.len()).finish_non_exhaustive()
     }
 }
 
@@ -153,9 +157,9 @@ impl SimDisk {
     }
 
     fn with_clock(clock: AnyClock) -> Self {
-        let nodes = BTreeMap::from([(PathBuf::from("/"), Node::Dir(1))]);
+        let dirs = HashMap::from([(ROOT, BTreeMap::new())]);
         SimDisk(Arc::new(Shared {
-            names: Mutex::new(Names { nodes, next_id: 2 }),
+            names: Mutex::new(Names { dirs, next_id: ROOT + 1 }),
             watched: AtomicBool::new(false),
             watch: Mutex::new(Watch::default()),
             clock,
@@ -214,10 +218,15 @@ impl SimDisk {
     /// A number that differs, most likely, when names or contents differ.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        for (path, node) in &self.names().nodes {
-            path.hash(&mut hasher);
-            if let Node::File(inode) = node {
-                inode.read().cached.hash(&mut hasher);
+        let names = self.names();
+        let mut dirs = vec![ROOT];
+        while let Some(dir) = dirs.pop() {
+            for (name, node) in &names.dirs[&dir] {
+                name.hash(&mut hasher);
+                match node {
+                    Node::Dir(id) => dirs.push(*id),
+                    Node::File(inode) => inode.read().cached.hash(&mut hasher),
+                }
             }
         }
         hasher.finish()
@@ -231,15 +240,15 @@ impl SimDisk {
         {
             let mut copied = copy.names();
             copied.next_id = names.next_id;
-            for (path, node) in &names.nodes {
-                let node = match node {
-                    Node::Dir(id) => Node::Dir(*id),
+            for (dir, nodes) in &names.dirs {
+                let copy_node = |(name, node): (&String, &Node)| match node {
+                    Node::Dir(id) => (name.clone(), Node::Dir(*id)),
                     Node::File(inode) => {
                         let content = inode.read();
-                        Node::File(Inode::with(inode.id, content.cached.clone(), content.modified))
+                        (name.clone(), Node::File(Inode::with(inode.id, content.cached.clone(), content.modified)))
                     }
                 };
-                copied.nodes.insert(path.clone(), node);
+                copied.dirs.insert(*dir, nodes.iter().map(copy_node).collect());
             }
         }
         drop(names);
@@ -248,7 +257,7 @@ impl SimDisk {
 
     /// Changes a file behind everybody's back: bad media, or a person with an editor.
     pub fn tamper(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(Node::File(inode)) = self.names().nodes.get(&normal(path)) {
+        if let Ok(Some(Node::File(inode))) = self.names().find(path) {
             let mut content = inode.content.write().unwrap_or_else(PoisonError::into_inner);
             change(&mut content.cached);
             let content = &mut *content;
@@ -258,45 +267,74 @@ impl SimDisk {
 
     /// Paths of all files.
     pub fn paths(&self) -> Vec<PathBuf> {
-        let names = self.names();
-        names.nodes.iter().filter(|(_, node)| matches!(node, Node::File(_))).map(|(path, _)| path.clone()).collect()
+        let mut paths: Vec<_> =
+            self.snapshot().into_iter().filter(|(_, _, bytes)| bytes.is_some()).map(|(path, _, _)| path).collect();
+        paths.sort();
+        paths
     }
 
     /// Puts a file there, with its directories, as synced content.
     pub fn put(&self, path: &Path, bytes: Vec<u8>) {
-        let path = normal(path);
-        let mut names = self.names();
-        for dir in path.ancestors().skip(1) {
-            if !names.nodes.contains_key(dir) {
-                let id = names.take_id();
-                names.nodes.insert(dir.to_path_buf(), Node::Dir(id));
-            }
-        }
-        let id = names.take_id();
+        let dir = self.put_dir(path.parent().unwrap_or(Path::new("/")));
         let now = self.0.clock.now().0;
-        names.nodes.insert(path, Node::File(Inode::with(id, bytes, now)));
+        let mut names = self.names();
+        let id = names.take_id();
+        names.entries(dir).insert(file_name(path), Node::File(Inode::with(id, bytes, now)));
     }
 
-    /// Makes an empty directory, with those above it.
-    pub fn put_dir(&self, path: &Path) {
-        let path = normal(path);
+    /// Makes a directory, with those above it, and says its number.
+    pub fn put_dir(&self, path: &Path) -> u64 {
         let mut names = self.names();
-        for dir in path.ancestors() {
-            if !names.nodes.contains_key(dir) {
-                let id = names.take_id();
-                names.nodes.insert(dir.to_path_buf(), Node::Dir(id));
-            }
+        let mut dir = ROOT;
+        for part in parts(path) {
+            dir = match names.entries(dir).get(part) {
+                Some(Node::Dir(id)) => *id,
+                _ => {
+                    let id = names.take_id();
+                    names.entries(dir).insert(part.to_owned(), Node::Dir(id));
+                    names.dirs.insert(id, BTreeMap::new());
+                    id
+                }
+            };
         }
+        dir
+    }
+
+    /// Puts a file into a directory whose number is known.
+    pub(super) fn put_into(&self, dir: u64, name: &str, bytes: Vec<u8>) {
+        let now = self.0.clock.now().0;
+        let mut names = self.names();
+        let id = names.take_id();
+        names.entries(dir).insert(name.to_owned(), Node::File(Inode::with(id, bytes, now)));
+    }
+
+    /// Makes a directory in one whose number is known.
+    pub(super) fn put_dir_into(&self, dir: u64, name: &str) -> u64 {
+        let mut names = self.names();
+        let id = names.take_id();
+        names.entries(dir).insert(name.to_owned(), Node::Dir(id));
+        names.dirs.insert(id, BTreeMap::new());
+        id
     }
 
     /// Every directory and file with its number: what [`super::CrashModel`] starts from.
     pub(super) fn snapshot(&self) -> Vec<(PathBuf, u64, Option<Vec<u8>>)> {
         let names = self.names();
-        let entries = names.nodes.iter().map(|(path, node)| match node {
-            Node::Dir(id) => (path.clone(), *id, None),
-            Node::File(inode) => (path.clone(), inode.id, Some(inode.read().cached.clone())),
-        });
-        entries.collect()
+        let mut found = vec![(PathBuf::from("/"), ROOT, None)];
+        let mut dirs = vec![(ROOT, PathBuf::from("/"))];
+        while let Some((dir, path)) = dirs.pop() {
+            for (name, node) in &names.dirs[&dir] {
+                let path = path.join(name);
+                match node {
+                    Node::Dir(id) => {
+                        dirs.push((*id, path.clone()));
+                        found.push((path, *id, None));
+                    }
+                    Node::File(inode) => found.push((path, inode.id, Some(inode.read().cached.clone()))),
+                }
+            }
+        }
+        found
     }
 
     pub(super) fn clock(&self) -> AnyClock {
@@ -313,7 +351,7 @@ impl SimDisk {
 
     fn files(&self) -> Vec<Arc<Inode>> {
         let names = self.names();
-        let files = names.nodes.values().filter_map(|node| match node {
+        let files = names.dirs.values().flat_map(BTreeMap::values).filter_map(|node| match node {
             Node::File(inode) => Some(inode.clone()),
             Node::Dir(_) => None,
         });
@@ -385,17 +423,38 @@ impl Names {
         self.next_id - 1
     }
 
+    /// What is in a directory.
+    fn entries(&mut self, dir: u64) -> &mut BTreeMap<String, Node> {
+        self.dirs.entry(dir).or_default()
+    }
+
+    /// What a name means; the error when something on the way is no directory.
+    fn find(&self, path: &Path) -> io::Result<Option<Node>> {
+        let mut node = Node::Dir(ROOT);
+        for part in parts(path) {
+            let Node::Dir(dir) = node else { return Err(os_error(libc::ENOTDIR)) };
+            match self.dirs.get(&dir).and_then(|entries| entries.get(part)) {
+                Some(found) => node = found.clone(),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(node))
+    }
+
+    fn existing(&self, path: &Path) -> io::Result<Node> {
+        self.find(path)?.ok_or_else(|| os_error(libc::ENOENT))
+    }
+
+    /// The directory that a name is in.
     fn parent(&self, path: &Path) -> io::Result<u64> {
-        match path.parent().and_then(|parent| self.nodes.get(parent)) {
-            Some(Node::Dir(id)) => Ok(*id),
-            Some(Node::File(_)) => Err(os_error(libc::ENOTDIR)),
-            None => Err(os_error(libc::ENOENT)),
+        match self.existing(path.parent().unwrap_or(Path::new("/")))? {
+            Node::Dir(id) => Ok(id),
+            Node::File(_) => Err(os_error(libc::ENOTDIR)),
         }
     }
 
-    fn has_children(&self, path: &Path) -> bool {
-        let below = (std::ops::Bound::Excluded(path), std::ops::Bound::Unbounded);
-        self.nodes.range::<Path, _>(below).next().is_some_and(|(other, _)| other.starts_with(path))
+    fn is_empty(&self, dir: u64) -> bool {
+        self.dirs.get(&dir).is_none_or(BTreeMap::is_empty)
     }
 }
 
@@ -410,19 +469,9 @@ impl Inode {
     }
 }
 
-/// Absolute and without dots, so that one directory has one spelling.
-fn normal(path: &Path) -> PathBuf {
-    let mut out = PathBuf::from("/");
-    for part in path.components() {
-        match part {
-            Component::Normal(name) => out.push(name),
-            Component::ParentDir => {
-                out.pop();
-            }
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    out
+/// The names on the way from the root to `path`. klog asks for no path with dots in it.
+fn parts(path: &Path) -> impl Iterator<Item = &str> {
+    path.to_str().unwrap_or_default().split('/').filter(|part| !part.is_empty() && *part != ".")
 }
 
 fn file_name(path: &Path) -> String {
@@ -434,19 +483,18 @@ impl Disk for SimDisk {
 
     fn open(&self, path: &Path, how: Open) -> io::Result<SimFile> {
         self.call()?;
-        let path = normal(path);
         let mut names = self.names();
-        let inode = match names.nodes.get(&path) {
+        let inode = match names.find(path)? {
             Some(Node::Dir(_)) => return Err(os_error(libc::EISDIR)),
             Some(Node::File(_)) if how == Open::CreateNew => return Err(os_error(libc::EEXIST)),
-            Some(Node::File(inode)) => inode.clone(),
+            Some(Node::File(inode)) => inode,
             None if matches!(how, Open::Read | Open::ReadWrite) => return Err(os_error(libc::ENOENT)),
             None => {
-                let dir = names.parent(&path)?;
+                let dir = names.parent(path)?;
                 let id = names.take_id();
                 let inode = Inode::with(id, Vec::new(), self.0.clock.now().0);
-                names.nodes.insert(path.clone(), Node::File(inode.clone()));
-                self.write_down(|| Event::Names { dir, changes: vec![(file_name(&path), Some((id, false)))] });
+                names.entries(dir).insert(file_name(path), Node::File(inode.clone()));
+                self.write_down(|| Event::Names { dir, changes: vec![(file_name(path), Some((id, false)))] });
                 inode
             }
         };
@@ -456,123 +504,97 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.call()?;
-        let (from, to) = (normal(from), normal(to));
-        if from.parent() != to.parent() {
+        let mut names = self.names();
+        let dir = names.parent(from)?;
+        if names.parent(to)? != dir {
             return Err(os_error(libc::EXDEV)); // klog never moves a file to another directory
         }
-        let mut names = self.names();
-        let dir = names.parent(&from)?;
-        let node = names.nodes.get(&from).cloned().ok_or_else(|| os_error(libc::ENOENT))?;
-        match (&node, names.nodes.get(&to)) {
+        let node = names.existing(from)?;
+        match (&node, names.find(to)?) {
             (Node::Dir(_), Some(Node::File(_))) => return Err(os_error(libc::ENOTDIR)),
             (Node::File(_), Some(Node::Dir(_))) => return Err(os_error(libc::EISDIR)),
-            (Node::Dir(_), Some(Node::Dir(_))) if names.has_children(&to) => return Err(os_error(libc::ENOTEMPTY)),
+            (Node::Dir(_), Some(Node::Dir(other))) if !names.is_empty(other) => return Err(os_error(libc::ENOTEMPTY)),
             _ => {}
         }
-        let moved: Vec<PathBuf> = names.nodes.keys().filter(|path| path.starts_with(&from)).cloned().collect();
-        for path in moved {
-            if let (Ok(rest), Some(node)) = (path.strip_prefix(&from), names.nodes.remove(&path)) {
-                let new = if rest.as_os_str().is_empty() { to.clone() } else { to.join(rest) };
-                names.nodes.insert(new, node);
-            }
-        }
+        names.entries(dir).remove(&file_name(from));
+        names.entries(dir).insert(file_name(to), node.clone());
         let meaning = match node {
             Node::Dir(id) => (id, true),
             Node::File(inode) => (inode.id, false),
         };
         self.write_down(|| Event::Names {
             dir,
-            changes: vec![(file_name(&from), None), (file_name(&to), Some(meaning))],
+            changes: vec![(file_name(from), None), (file_name(to), Some(meaning))],
         });
         Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.call()?;
-        let path = normal(path);
         let mut names = self.names();
-        let dir = names.parent(&path)?;
-        match names.nodes.get(&path) {
-            Some(Node::File(inode)) => self.give_back(inode.read().cached.len() as u64),
-            Some(Node::Dir(_)) => return Err(os_error(libc::EISDIR)),
-            None => return Err(os_error(libc::ENOENT)),
+        match names.existing(path)? {
+            Node::File(inode) => self.give_back(inode.read().cached.len() as u64),
+            Node::Dir(_) => return Err(os_error(libc::EISDIR)),
         }
-        names.nodes.remove(&path);
-        self.write_down(|| Event::Names { dir, changes: vec![(file_name(&path), None)] });
+        let dir = names.parent(path)?;
+        names.entries(dir).remove(&file_name(path));
+        self.write_down(|| Event::Names { dir, changes: vec![(file_name(path), None)] });
         Ok(())
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.call()?;
-        let path = normal(path);
         let mut names = self.names();
-        if names.nodes.contains_key(&path) {
+        if names.find(path)?.is_some() {
             return Err(os_error(libc::EEXIST));
         }
-        let dir = names.parent(&path)?;
+        let dir = names.parent(path)?;
         let id = names.take_id();
-        names.nodes.insert(path.clone(), Node::Dir(id));
-        self.write_down(|| Event::Names { dir, changes: vec![(file_name(&path), Some((id, true)))] });
+        names.entries(dir).insert(file_name(path), Node::Dir(id));
+        names.dirs.insert(id, BTreeMap::new());
+        self.write_down(|| Event::Names { dir, changes: vec![(file_name(path), Some((id, true)))] });
         Ok(())
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
         self.call()?;
-        let path = normal(path);
         let mut names = self.names();
-        let dir = names.parent(&path)?;
-        match names.nodes.get(&path) {
-            Some(Node::Dir(_)) if names.has_children(&path) => return Err(os_error(libc::ENOTEMPTY)),
-            Some(Node::Dir(_)) => {}
-            Some(Node::File(_)) => return Err(os_error(libc::ENOTDIR)),
-            None => return Err(os_error(libc::ENOENT)),
+        match names.existing(path)? {
+            Node::Dir(id) if !names.is_empty(id) => return Err(os_error(libc::ENOTEMPTY)),
+            Node::Dir(_) => {}
+            Node::File(_) => return Err(os_error(libc::ENOTDIR)),
         }
-        names.nodes.remove(&path);
-        self.write_down(|| Event::Names { dir, changes: vec![(file_name(&path), None)] });
+        let dir = names.parent(path)?;
+        names.entries(dir).remove(&file_name(path));
+        self.write_down(|| Event::Names { dir, changes: vec![(file_name(path), None)] });
         Ok(())
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         self.call()?;
-        let path = normal(path);
         let names = self.names();
-        match names.nodes.get(&path) {
-            Some(Node::Dir(_)) => {}
-            Some(Node::File(_)) => return Err(os_error(libc::ENOTDIR)),
-            None => return Err(os_error(libc::ENOENT)),
-        }
-        let below = (std::ops::Bound::Excluded(path.as_path()), std::ops::Bound::Unbounded);
-        let mut entries = Vec::new();
-        for (other, node) in names.nodes.range::<Path, _>(below) {
-            if !other.starts_with(&path) {
-                break;
-            }
-            if other.parent() == Some(&path) {
-                entries.push(Entry { name: file_name(other), is_dir: matches!(node, Node::Dir(_)) });
-            }
-        }
-        entries.sort();
-        Ok(entries)
+        let Node::Dir(id) = names.existing(path)? else { return Err(os_error(libc::ENOTDIR)) };
+        let entry = |(name, node): (&String, &Node)| Entry { name: name.clone(), is_dir: matches!(node, Node::Dir(_)) };
+        Ok(names.dirs.get(&id).into_iter().flatten().map(entry).collect())
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.call()?;
-        match self.names().nodes.get(&normal(path)) {
-            Some(Node::Dir(id)) => {
-                self.write_down(|| Event::SyncDir { dir: *id });
+        match self.names().existing(path)? {
+            Node::Dir(_) if is_made(Bug::NoDirectorySync) => Ok(()),
+            Node::Dir(id) => {
+                self.write_down(|| Event::SyncDir { dir: id });
                 Ok(())
             }
-            Some(Node::File(_)) => Err(os_error(libc::ENOTDIR)),
-            None => Err(os_error(libc::ENOENT)),
+            Node::File(_) => Err(os_error(libc::ENOTDIR)),
         }
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         self.call()?;
-        match self.names().nodes.get(&normal(path)) {
-            Some(Node::Dir(id)) => Ok(Stat { len: 0, modified: TimestampMs(0), inode: *id, device: 1, is_dir: true }),
-            Some(Node::File(inode)) => Ok(inode.stat()),
-            None => Err(os_error(libc::ENOENT)),
+        match self.names().existing(path)? {
+            Node::Dir(id) => Ok(Stat { len: 0, modified: TimestampMs(0), inode: id, device: 1, is_dir: true }),
+            Node::File(inode) => Ok(inode.stat()),
         }
     }
 }

@@ -1,0 +1,5 @@
+//! Power cuts, kills and faults on simulated disks.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
+
+mod power_cut;

@@ -1,0 +1,149 @@
+//! The power is cut at every write; every state that a disk may be left in is opened.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use klog::sys::SimRandom;
+use klog::sys::bugs::{self, Bug};
+use klog_tests::power::{Counted, Effort, Op, base, chain, check, random_ops, run};
+
+/// Every workload of one to `most` of these steps.
+fn workloads(ops: &[Op], most: usize) -> Vec<Vec<Op>> {
+    let mut all = vec![Vec::new()];
+    let mut last: Vec<Vec<Op>> = vec![Vec::new()];
+    for _ in 0..most {
+        last = last.iter().flat_map(|head| ops.iter().map(|op| [&head[..], &[*op]].concat())).collect();
+        all.extend(last.iter().cloned());
+    }
+    all
+}
+
+/// Checks workloads on all processors, and adds up what was counted.
+fn check_all(workloads: &[Vec<Op>], effort: &Effort) -> Result<Counted, String> {
+    let next = AtomicUsize::new(0);
+    let total = Mutex::new(Ok(Counted::default()));
+    let base = base();
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(ops) = workloads.get(index) else { return };
+                    let result = check(&run(&base, ops), effort).map_err(|what| format!("{ops:?}: {what}"));
+                    let mut total = total.lock().unwrap();
+                    match (&mut *total, result) {
+                        (Ok(total), Ok(counted)) => total.add(counted),
+                        (Ok(_), Err(what)) => *total = Err(what),
+                        (Err(_), _) => return,
+                    }
+                }
+            });
+        }
+    });
+    total.into_inner().unwrap()
+}
+
+fn survive(what: &str, workloads: &[Vec<Op>]) {
+    let effort = Effort { states_per_cut: 1 << 16, deeper_every: 256, seed: 1 };
+    let counted = check_all(workloads, &effort).unwrap();
+    println!("{what}: {} workloads: {counted:?}", workloads.len());
+    assert_eq!(counted.sampled_cuts, 0, "some cuts had more states than were looked at");
+}
+
+#[test]
+fn every_workload_of_up_to_three_steps_survives_every_power_cut() {
+    survive("durable, up to 3 steps", &workloads(&Op::DURABLE, 3));
+}
+
+#[test]
+fn every_workload_of_up_to_two_written_steps_survives_every_power_cut() {
+    survive("written, up to 2 steps", &workloads(&Op::WRITTEN, 2));
+}
+
+/// Runs `check` for so many seeds, on all processors. `KLOG_TEST_SEED` begins elsewhere.
+fn for_seeds(count: u64, check: impl Fn(u64) -> Result<Counted, String> + Sync) -> Counted {
+    let first = std::env::var("KLOG_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1u64);
+    let next = AtomicUsize::new(0);
+    let total = Mutex::new(Counted::default());
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = first + next.fetch_add(1, Ordering::Relaxed) as u64;
+                    if seed >= first + count {
+                        return;
+                    }
+                    let counted = check(seed).unwrap_or_else(|what| panic!("KLOG_TEST_SEED={seed}: {what}"));
+                    total.lock().unwrap().add(counted);
+                }
+            });
+        }
+    });
+    total.into_inner().unwrap()
+}
+
+#[test]
+fn longer_workloads_survive_sampled_power_cuts() {
+    let base = base();
+    let counted = for_seeds(120, |seed| {
+        let ops = random_ops(&SimRandom::new(seed), 4 + seed as usize % 9);
+        let effort = Effort { states_per_cut: 16, deeper_every: 256, seed };
+        check(&run(&base, &ops), &effort).map_err(|what| format!("{ops:?}: {what}"))
+    });
+    println!("longer workloads: {counted:?}");
+    assert!(counted.states >= 200_000, "{} states are too few", counted.states);
+}
+
+#[test]
+fn what_one_power_cut_took_does_not_come_back_after_the_next() {
+    let base = base();
+    let counted = for_seeds(600, |seed| chain(&base, seed, 8));
+    println!("lives that followed each other: {counted:?}");
+}
+
+/// A build with a mistake in it must be caught by workloads that the right build survives.
+fn is_caught(bug: Bug) {
+    let base = base();
+    let effort = Effort { states_per_cut: 1024, deeper_every: 16, seed: 1 };
+    let mut caught = None;
+    bugs::make(Some(bug));
+    for ops in workloads(&Op::DURABLE, 3) {
+        if let Err(what) = check(&run(&base, &ops), &effort) {
+            caught = Some(format!("{ops:?}: {what}"));
+            break;
+        }
+    }
+    bugs::make(None);
+    println!("{bug:?} is caught by {}", caught.expect("the mistake must be noticed"));
+}
+
+#[test]
+fn a_build_that_goes_on_behind_a_cut_that_is_not_synced_is_caught() {
+    let base = base();
+    bugs::make(Some(Bug::CutWithoutSync));
+    let caught = (1..2000).find_map(|seed| chain(&base, seed, 8).err());
+    bugs::make(None);
+    println!("CutWithoutSync is caught by {}", caught.expect("the mistake must be noticed"));
+}
+
+#[test]
+fn a_build_that_does_not_sync_directories_is_caught() {
+    is_caught(Bug::NoDirectorySync);
+}
+
+#[test]
+fn a_build_that_acknowledges_before_the_flush_is_caught() {
+    is_caught(Bug::AcknowledgeBeforeFlush);
+}
+
+#[test]
+fn a_build_whose_flush_skips_the_old_segment_after_a_roll_is_caught() {
+    is_caught(Bug::FlushSkipsOldSegment);
+}
+
+#[test]
+fn a_build_that_leaves_the_mark_of_a_clean_shutdown_is_caught() {
+    is_caught(Bug::CleanMarkStays);
+}

@@ -1,0 +1,447 @@
+//! Cutting the power at every write of a workload, and looking at what is found.
+//!
+//! A workload runs on a simulated disk that records every change. At every point of the record, every state that the disk
+//! may be left in is opened again and compared with what was promised: an acknowledged record is there, nothing is there
+//! that was not sent, nothing is missing in between, and a topic or a setting is there as it was before or after, never
+//! half.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use klog::sys::{CrashModel, Event, SimClock, SimDisk, SimRandom, Sys};
+use klog::{Engine, ErrorCode, NewTopic, OpenOptions, ProducerConfig, ProducerRecord, Start, TimestampMs};
+
+/// Where the engine of a workload lives on its disk.
+pub const DIR: &str = "/data";
+/// When the workloads run.
+pub const NOW: i64 = 1_700_000_000_000;
+
+/// A step of a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Append a record to `t` and wait until it is durable.
+    Append,
+    /// Append a record to `u`, whose durability is `os`, and wait until it is written.
+    AppendWritten,
+    /// Append a record to `t` whose time begins a new segment.
+    Roll,
+    /// As `Roll`, to `u`.
+    RollWritten,
+    /// Make everything durable.
+    Flush,
+    /// Delete the segments that retention lets go of.
+    Retention,
+    /// Delete the records of `t` up to the middle.
+    DeleteRecords,
+    /// Make a topic.
+    Create,
+    /// Change a setting of `t`.
+    Alter,
+    /// Delete `u`.
+    Delete,
+}
+
+impl Op {
+    /// Those of a topic whose records are acknowledged when they are durable.
+    pub const DURABLE: [Op; 8] =
+        [Op::Append, Op::Roll, Op::Flush, Op::Retention, Op::DeleteRecords, Op::Create, Op::Alter, Op::Delete];
+
+    /// Those of a topic whose records are acknowledged when they are written.
+    pub const WRITTEN: [Op; 8] = [
+        Op::AppendWritten,
+        Op::RollWritten,
+        Op::Flush,
+        Op::Retention,
+        Op::DeleteRecords,
+        Op::Create,
+        Op::Alter,
+        Op::Delete,
+    ];
+}
+
+/// What was promised of a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct TopicModel {
+    /// Every record that was sent, by offset.
+    sent: Vec<Vec<u8>>,
+    log_start: i64,
+    /// Records below survive a power cut.
+    durable_to: i64,
+    max_message_bytes: Option<String>,
+}
+
+type Model = BTreeMap<String, TopicModel>;
+
+/// A workload that was run, and what it promised at each point.
+#[derive(Debug)]
+pub struct Run {
+    base: SimDisk,
+    events: Vec<Event>,
+    /// What is promised before and after each step. Notes in the record say where step n begins (2n) and is acknowledged
+    /// (2n + 1); step 0 is opening.
+    steps: Vec<(Model, Model)>,
+}
+
+/// What looking at the states of a run counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counted {
+    /// Points at which the power was cut.
+    pub cuts: u64,
+    /// States that were looked at.
+    pub states: u64,
+    /// Of these, different ones that were opened.
+    pub opened: u64,
+    /// Points where there were more states than were looked at.
+    pub sampled_cuts: u64,
+}
+
+impl Counted {
+    /// Adds another count.
+    pub fn add(&mut self, other: Counted) {
+        self.cuts += other.cuts;
+        self.states += other.states;
+        self.opened += other.opened;
+        self.sampled_cuts += other.sampled_cuts;
+    }
+}
+
+fn clock() -> SimClock {
+    SimClock::new(TimestampMs(NOW))
+}
+
+/// Opens the engine of a workload on `disk`.
+pub fn open(disk: &SimDisk, seed: u64) -> Result<Engine, klog::Error> {
+    OpenOptions::new()
+        .set("threads", "off")?
+        .set("klog.spare", "false")?
+        .system(Sys::simulated(disk.clone(), clock(), seed))
+        .open(DIR)
+}
+
+/// The disk that every workload begins on: two topics, two records in each, closed in order.
+pub fn base() -> SimDisk {
+    let disk = SimDisk::new(clock());
+    let engine = open(&disk, 1).unwrap();
+    let admin = engine.admin();
+    let topic = |name: &str| {
+        NewTopic::named(name)
+            .config("segment.ms", "1000")
+            .config("retention.bytes", "1")
+            .config("file.delete.delay.ms", "0")
+    };
+    admin.create_topic(&topic("t")).unwrap();
+    admin.create_topic(&topic("u").config("klog.durability", "os")).unwrap();
+    let mut world = World { engine: &engine, model: Model::new(), time: NOW - 1_000_000 };
+    world.model.insert("t".into(), TopicModel::default());
+    world.model.insert("u".into(), TopicModel::default());
+    for _ in 0..2 {
+        world.append("t", 1);
+        world.append("u", 1);
+    }
+    engine.close().unwrap();
+    disk.duplicate()
+}
+
+struct World<'a> {
+    engine: &'a Engine,
+    model: Model,
+    time: i64,
+}
+
+impl World<'_> {
+    fn append(&mut self, topic: &str, later_by: i64) {
+        self.time += later_by;
+        let value = format!("{topic} record sent at {}", self.time).into_bytes();
+        let Some(model) = self.model.get_mut(topic) else { return };
+        let producer = self.engine.producer_with(ProducerConfig { linger_ms: 0, ..ProducerConfig::default() }).unwrap();
+        let record =
+            ProducerRecord { topic, timestamp: Some(self.time), value: Some(&value), ..ProducerRecord::default() };
+        let sent = producer.send_record(&record).unwrap().result().unwrap();
+        assert_eq!(sent.offset, model.sent.len() as i64, "offsets are given out one by one");
+        model.sent.push(value);
+        if topic == "t" {
+            model.durable_to = model.sent.len() as i64;
+        }
+    }
+
+    fn run(&mut self, op: Op) {
+        let admin = self.engine.admin();
+        match op {
+            Op::Append => self.append("t", 1),
+            Op::AppendWritten => self.append("u", 1),
+            Op::Roll => self.append("t", 5000),
+            Op::RollWritten => self.append("u", 5000),
+            Op::Flush => {
+                self.engine.flush().unwrap();
+                for topic in self.model.values_mut() {
+                    topic.durable_to = topic.sent.len() as i64;
+                }
+            }
+            Op::Retention => {
+                admin.delete_old_segments().unwrap();
+                for (name, topic) in &mut self.model {
+                    topic.log_start = admin.describe_topic(name).unwrap().partitions[0].log_start_offset;
+                }
+            }
+            Op::DeleteRecords => {
+                if let Some(topic) = self.model.get_mut("t") {
+                    let middle = topic.log_start.midpoint(topic.sent.len() as i64);
+                    topic.log_start = admin.delete_records("t", 0, Some(middle)).unwrap();
+                }
+            }
+            Op::Create => {
+                match admin.create_topic(&NewTopic::named("new").partitions(2).config("max.message.bytes", "2000")) {
+                    Ok(_) => {
+                        let model = TopicModel { max_message_bytes: Some("2000".into()), ..TopicModel::default() };
+                        self.model.insert("new".into(), model);
+                    }
+                    Err(error) => assert_eq!(error.code(), ErrorCode::TopicAlreadyExists),
+                }
+            }
+            Op::Alter => {
+                let value = format!("{}", self.time % 1_000_000 + 1_000_000);
+                let changes = BTreeMap::from([("max.message.bytes".to_owned(), Some(value.clone()))]);
+                admin.alter_topic("t", &changes).unwrap();
+                self.model.get_mut("t").unwrap().max_message_bytes = Some(value);
+            }
+            Op::Delete => match admin.delete_topic("u") {
+                Ok(()) => drop(self.model.remove("u")),
+                Err(error) => assert_eq!(error.code(), ErrorCode::UnknownTopicOrPartition),
+            },
+        }
+    }
+}
+
+/// Runs `ops` on a copy of `base`, from opening to closing.
+pub fn run(base: &SimDisk, ops: &[Op]) -> Run {
+    let disk = base.duplicate();
+    disk.record();
+    let engine = open(&disk, 2).unwrap();
+    let mut world = World { engine: &engine, model: found(&engine), time: NOW - 500_000 };
+    let mut steps = vec![(world.model.clone(), world.model.clone())];
+    for op in ops {
+        disk.note(steps.len() as u64 * 2);
+        let before = world.model.clone();
+        world.run(*op);
+        disk.note(steps.len() as u64 * 2 + 1);
+        steps.push((before, world.model.clone()));
+    }
+    engine.close().unwrap();
+    Run { base: base.duplicate(), events: disk.take_record(), steps }
+}
+
+/// Everything that an engine shows, as a model in which all of it is durable.
+fn found(engine: &Engine) -> Model {
+    let admin = engine.admin();
+    let mut model = Model::new();
+    for listed in admin.list_topics().unwrap() {
+        let described = admin.describe_topic(&listed.name).unwrap();
+        let partition = &described.partitions[0];
+        let mut topic = TopicModel {
+            log_start: partition.log_start_offset,
+            durable_to: partition.high_watermark,
+            max_message_bytes: described.configs.get("max.message.bytes").cloned(),
+            ..TopicModel::default()
+        };
+        assert_eq!(
+            partition.high_watermark, partition.log_end_offset,
+            "one replica, all of it durable when it is opened"
+        );
+        topic.sent = vec![Vec::new(); partition.log_start_offset as usize];
+        if listed.name == "new" {
+            assert_eq!(described.partitions.len(), 2, "a topic has all its partitions or does not exist");
+            assert_eq!(described.configs.len(), 1, "a topic has all its settings or does not exist");
+        }
+        let mut consumer = engine.consumer().unwrap();
+        consumer.assign(&listed.name, 0, Start::Earliest).unwrap();
+        consumer.read_until_now();
+        loop {
+            let batch = consumer.poll(Duration::ZERO).unwrap();
+            for record in &batch {
+                assert_eq!(record.offset(), topic.sent.len() as i64, "{}: a hole", listed.name);
+                topic.sent.push(record.value().unwrap().to_vec());
+            }
+            if batch.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(
+            topic.sent.len() as i64,
+            partition.high_watermark,
+            "{}: records are missing at the end",
+            listed.name
+        );
+        model.insert(listed.name, topic);
+    }
+    model
+}
+
+/// Whether what was found keeps what was promised before a step, and has nothing beyond what the step may have done.
+fn compare(found: &Model, before: &Model, after: &Model) -> Result<(), String> {
+    for name in before.keys().chain(after.keys()).chain(found.keys()) {
+        let what = |what: String| Err(format!("topic {name}: {what}"));
+        match (before.get(name), after.get(name), found.get(name)) {
+            (Some(_), Some(_), None) => return what("it is gone".into()),
+            (None, None, _) => return what("nobody made it".into()),
+            (None, Some(_), None) | (Some(_), None, None) => {}
+            (before, after, Some(found)) => {
+                let most = after.or(before).unwrap();
+                let least = before.or(after).unwrap();
+                let durable = if before.is_some() && after.is_some() { least.durable_to } else { 0 };
+                if found.log_start < least.log_start.min(most.log_start) || found.log_start > most.log_start {
+                    return what(format!(
+                        "it starts at {}, not {} to {}",
+                        found.log_start, least.log_start, most.log_start
+                    ));
+                }
+                let end = found.sent.len() as i64;
+                if end < durable {
+                    return what(format!("it ends at {end}, and everything below {durable} was acknowledged"));
+                }
+                if end > most.sent.len() as i64 {
+                    return what(format!("it ends at {end}, and only {} were sent", most.sent.len()));
+                }
+                for offset in found.log_start as usize..found.sent.len() {
+                    if found.sent[offset] != most.sent[offset] && !most.sent[offset].is_empty() {
+                        return what(format!(
+                            "offset {offset} holds {:?}",
+                            String::from_utf8_lossy(&found.sent[offset])
+                        ));
+                    }
+                }
+                if ![&least.max_message_bytes, &most.max_message_bytes].contains(&&found.max_message_bytes) {
+                    return what(format!("max.message.bytes is {:?}", found.max_message_bytes));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How thoroughly the states of a run are looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// At each cut, at most so many states; more are sampled.
+    pub states_per_cut: u64,
+    /// Of the states that are opened, every so many has its recovery cut as well, and takes appends afterwards.
+    pub deeper_every: u64,
+    /// For what is left to chance.
+    pub seed: u64,
+}
+
+/// Cuts the power at every point of `run`. The error names the cut, the state and what is wrong.
+pub fn check(run: &Run, effort: &Effort) -> Result<Counted, String> {
+    let mut model = CrashModel::of(&run.base);
+    let random = SimRandom::new(effort.seed);
+    let mut counted = Counted::default();
+    let mut seen = HashSet::new();
+    let mut step = 0;
+    let mut acknowledged = false;
+    for (number, event) in run.events.iter().enumerate() {
+        model.apply(event);
+        if let Event::Note(note) = event {
+            step = (note / 2) as usize;
+            acknowledged = note % 2 == 1;
+        }
+        let (before, after) = &run.steps[step];
+        let before = if acknowledged { after } else { before };
+        let states = model.states(&random);
+        counted.cuts += 1;
+        let count = states.count();
+        let sampled = count > u128::from(effort.states_per_cut) || !states.is_complete();
+        counted.sampled_cuts += u64::from(sampled);
+        for index in 0..count.min(u128::from(effort.states_per_cut)) {
+            let crash = if sampled { states.sample(&random) } else { states.nth(index) };
+            let disk = states.disk(&crash);
+            counted.states += 1;
+            if !seen.insert((disk.fingerprint(), step, acknowledged)) {
+                continue;
+            }
+            counted.opened += 1;
+            let deeper = counted.opened % effort.deeper_every.max(1) == 0;
+            look(&disk, before, after, deeper.then_some(&random)).map_err(|what| {
+                format!(
+                    "cut {number} of {} (step {step}, acknowledged: {acknowledged}), state {crash:?}: {what}",
+                    run.events.len()
+                )
+            })?;
+        }
+    }
+    Ok(counted)
+}
+
+/// Opens what was found after a power cut and compares. With `deeper`, its recovery is cut too, and appends follow.
+fn look(disk: &SimDisk, before: &Model, after: &Model, deeper: Option<&SimRandom>) -> Result<(), String> {
+    let untouched = deeper.map(|_| disk.duplicate());
+    if deeper.is_some() {
+        disk.record();
+    }
+    let engine = open(disk, 3).map_err(|error| format!("it does not open: {error}"))?;
+    let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| found(&engine))).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    })?;
+    compare(&shown, before, after)?;
+    let (Some(random), Some(untouched)) = (deeper, untouched) else { return Ok(()) };
+    // The power goes again while what was found is recovered.
+    let events = disk.take_record();
+    let mut model = CrashModel::of(&untouched);
+    for event in &events {
+        model.apply(event);
+        let states = model.states(random);
+        let again = states.disk(&states.sample(random));
+        let engine = open(&again, 4).map_err(|error| format!("after a second cut it does not open: {error}"))?;
+        compare(&found(&engine), before, after).map_err(|what| format!("after a second cut: {what}"))?;
+    }
+    // What was found can be written to, and read after an orderly end.
+    let mut world = World { engine: &engine, model: shown, time: NOW - 1000 };
+    world.append("t", 1);
+    let expected = world.model.clone();
+    engine.close().map_err(|error| format!("it does not close: {error}"))?;
+    let engine = open(&disk.duplicate(), 5).map_err(|error| format!("it does not open again: {error}"))?;
+    let again = found(&engine);
+    if again.get("t").map(|t| &t.sent) != expected.get("t").map(|t| &t.sent) {
+        return Err("after an append and an orderly end other records are there".into());
+    }
+    Ok(())
+}
+
+/// A workload of random steps, of both kinds.
+pub fn random_ops(random: &SimRandom, steps: usize) -> Vec<Op> {
+    let all = [&Op::DURABLE[..], &Op::WRITTEN[..2]].concat();
+    // Appends and rolls come often, so that there is something to lose.
+    let often = [Op::Append, Op::AppendWritten, Op::Roll, Op::RollWritten];
+    let pick = |from: &[Op]| from[random.next() as usize % from.len()];
+    (0..steps).map(|_| if random.next() % 2 == 0 { pick(&often) } else { pick(&all) }).collect()
+}
+
+/// Runs random workloads one after the other, each ended by a power cut at a random point, and each begun on what the one
+/// before left. What an earlier cut took away must never come back.
+pub fn chain(base: &SimDisk, seed: u64, lives: usize) -> Result<Counted, String> {
+    let random = SimRandom::new(seed);
+    let mut disk = base.duplicate();
+    let mut counted = Counted::default();
+    for life in 0..lives {
+        let ops = random_ops(&random, 1 + random.next() as usize % 6);
+        let run = run(&disk, &ops);
+        let cut = random.next() as usize % run.events.len();
+        let mut model = CrashModel::of(&run.base);
+        let (mut step, mut acknowledged) = (0, false);
+        for event in &run.events[..=cut] {
+            model.apply(event);
+            if let Event::Note(note) = event {
+                (step, acknowledged) = ((note / 2) as usize, note % 2 == 1);
+            }
+        }
+        let (before, after) = &run.steps[step];
+        let before = if acknowledged { after } else { before };
+        let states = model.states(&random);
+        disk = states.disk(&states.sample(&random));
+        look(&disk.duplicate(), before, after, None)
+            .map_err(|what| format!("life {life}, {ops:?}, cut {cut}: {what}"))?;
+        counted.cuts += 1;
+        counted.states += 1;
+        counted.opened += 1;
+    }
+    Ok(counted)
+}
