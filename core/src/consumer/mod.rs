@@ -71,10 +71,10 @@ struct Wakeup {
     wanted: AtomicBool,
 }
 
-/// Ends a poll from another thread.
+/// Ends a poll from another thread, or from a signal handler: it takes no lock and asks for no memory.
 #[derive(Clone, Debug)]
 pub struct Waker {
-    engine: Engine,
+    cluster: Arc<Cluster>,
     wakeup: Arc<Wakeup>,
 }
 
@@ -82,10 +82,8 @@ impl Waker {
     /// Ends the poll that runs, or else the next one, with `Interrupted`.
     pub fn wake(&self) {
         self.wakeup.wanted.store(true, Ordering::SeqCst);
-        if let Ok(cluster) = self.engine.cluster() {
-            cluster.bell.ring();
-            cluster.sys.wait.wake_all(cluster.bell.word());
-        }
+        self.cluster.bell.ring();
+        self.cluster.sys.wait.wake_all(self.cluster.bell.word());
     }
 }
 
@@ -253,8 +251,11 @@ impl Consumer {
     }
 
     /// What ends a poll from another thread.
-    pub fn waker(&self) -> Waker {
-        Waker { engine: self.engine.clone(), wakeup: self.waker.clone() }
+    ///
+    /// # Errors
+    /// `Closed`, `Forked`.
+    pub fn waker(&self) -> Result<Waker> {
+        Ok(Waker { cluster: self.cluster()?, wakeup: self.waker.clone() })
     }
 
     /// The next records of one partition: at most `max.poll.records`. Waits for them up to `timeout`; an empty batch means
