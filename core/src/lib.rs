@@ -38,6 +38,8 @@ pub mod config;
 #[doc(hidden)]
 pub mod controller;
 #[doc(hidden)]
+pub mod date;
+#[doc(hidden)]
 pub mod inspect;
 #[doc(hidden)]
 pub mod log;
@@ -59,12 +61,12 @@ pub use config::{
     Acks, ConsumerConfig, Durability, EngineConfig, IsolationLevel, OffsetReset, ProducerConfig, Row, Threads,
     TopicConfig,
 };
-pub use consumer::{Batch, Consumer, Record, Start, Waker};
+pub use consumer::{Batch, Consumer, Start, Waker};
 pub use engine::{Engine, Mode, NewTopic, OpenOptions, PartitionDescription, TopicDescription};
 pub use error::{Damage, Error, ErrorCode, Result};
 pub use log::{Cut, Finding, OffsetSpec, Report};
 pub use producer::{Delivery, Producer, ProducerRecord, RecordMetadata};
-pub use record::{Codec, Partitioner, TimestampType};
+pub use record::{Codec, Partitioner, Record, TimestampType};
 pub use types::{TimestampMs, TopicPartition, Uuid};
 
 /// The version of klog.

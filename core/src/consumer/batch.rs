@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::record::{Headers, Span, TimestampType, headers_of};
+use crate::record::{Record, Span};
 
 /// Bytes of batches, and where the records are in them.
 #[derive(Debug, Default)]
@@ -95,13 +95,13 @@ impl Batch {
     /// Record `index`, from 0.
     pub fn get(&self, index: usize) -> Option<Record<'_>> {
         let span = self.spans().get(index)?;
-        Some(Record { span, data: self.data() })
+        Some(Record::new(self.data(), span))
     }
 
     /// The records, in offset order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
         let data = self.data();
-        self.spans().iter().map(move |span| Record { span, data })
+        self.spans().iter().map(move |span| Record::new(data, span))
     }
 
     /// Some of the records, sharing the same memory.
@@ -135,64 +135,4 @@ impl<'a> IntoIterator for &'a Batch {
     fn into_iter(self) -> Self::IntoIter {
         Box::new(self.iter())
     }
-}
-
-/// A record that was read, in place.
-#[derive(Clone, Copy)]
-pub struct Record<'a> {
-    span: &'a Span,
-    data: &'a [u8],
-}
-
-impl fmt::Debug for Record<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record")
-            .field("offset", &self.offset())
-            .field("timestamp", &self.timestamp())
-            .field("key", &self.key().map(String::from_utf8_lossy))
-            .field("value", &self.value().map(String::from_utf8_lossy))
-            .finish_non_exhaustive()
-    }
-}
-
-impl<'a> Record<'a> {
-    /// Its place in the partition.
-    pub fn offset(&self) -> i64 {
-        self.span.offset
-    }
-
-    /// Milliseconds since 1970-01-01 UTC; −1 for none.
-    pub fn timestamp(&self) -> i64 {
-        self.span.timestamp
-    }
-
-    /// Whose clock the timestamp comes from.
-    pub fn timestamp_type(&self) -> TimestampType {
-        self.span.timestamp_type
-    }
-
-    /// Epoch of the leader that appended it; −1 where unknown.
-    pub fn leader_epoch(&self) -> i32 {
-        self.span.leader_epoch
-    }
-
-    /// The key; `None` is null.
-    pub fn key(&self) -> Option<&'a [u8]> {
-        part(self.data, self.span.key_at, self.span.key_len)
-    }
-
-    /// The value; `None` is null.
-    pub fn value(&self) -> Option<&'a [u8]> {
-        part(self.data, self.span.value_at, self.span.value_len)
-    }
-
-    /// Names and values, in order; a value of `None` is null.
-    pub fn headers(&self) -> Headers<'a> {
-        headers_of(self.data.get(self.span.headers_at as usize..).unwrap_or_default(), self.span.header_count)
-    }
-}
-
-fn part(data: &[u8], at: u32, len: i32) -> Option<&[u8]> {
-    let len = usize::try_from(len).ok()?;
-    Some(&data[at as usize..at as usize + len])
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub use batch::{Batch, Record};
+pub use batch::Batch;
 
 use crate::config::{ConsumerConfig, IsolationLevel, OffsetReset};
 use crate::engine::{Cluster, Engine};

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use super::identity::iso_date;
+use crate::date::iso_date;
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::{
     AnyFile, Clock, Disk, File, LockKind, LockRange, Locks, Open, Sys, Wait, close_in_child, generation,

@@ -94,16 +94,14 @@ impl ControlRecord {
 
     /// Kafka's name for it.
     pub fn name(&self) -> &'static str {
-        match self {
-            ControlRecord::Abort { .. } => "ABORT",
-            ControlRecord::Commit { .. } => "COMMIT",
-            ControlRecord::LeaderChange(_) => "LEADER_CHANGE",
-            ControlRecord::SnapshotHeader { .. } => "SNAPSHOT_HEADER",
-            ControlRecord::SnapshotFooter => "SNAPSHOT_FOOTER",
-            ControlRecord::KRaftVersion(_) => "KRAFT_VERSION",
-            ControlRecord::KRaftVoters(_) => "KRAFT_VOTERS",
-            ControlRecord::Unknown(_) => "UNKNOWN",
-        }
+        ControlRecord::name_of(self.type_id())
+    }
+
+    /// Kafka's name for the kind of that number.
+    pub fn name_of(type_id: i16) -> &'static str {
+        const NAMES: [&str; 7] =
+            ["ABORT", "COMMIT", "LEADER_CHANGE", "SNAPSHOT_HEADER", "SNAPSHOT_FOOTER", "KRAFT_VERSION", "KRAFT_VOTERS"];
+        usize::try_from(type_id).ok().and_then(|id| NAMES.get(id)).copied().unwrap_or("UNKNOWN")
     }
 
     /// Reads key and value of a record of a control batch. Versions above those known are read as the known one.

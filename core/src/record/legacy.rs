@@ -11,7 +11,7 @@
 
 use super::codec::{Codec, decompress};
 use super::partitioner::crc32;
-use super::reader::Span;
+use super::spans::Span;
 use super::{BatchError, BatchHeader, TimestampType};
 use crate::types::{LeaderEpoch, Offset, ProducerId, TimestampMs};
 

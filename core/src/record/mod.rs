@@ -13,6 +13,7 @@ mod layout;
 mod legacy;
 mod partitioner;
 mod reader;
+mod spans;
 mod validate;
 mod varint;
 mod wire;
@@ -24,7 +25,8 @@ pub use header::{BatchHeader, TimestampType, restamp, seal};
 pub use layout::{HEADER_BYTES, LOG_OVERHEAD, MINIMUM_READ};
 pub use legacy::LegacyMessages;
 pub use partitioner::{Partitioner, crc32, fnv1a, java_string_hash, murmur2, partition_for_key};
-pub use reader::{Headers, RecordView, Records, Span, SpanLimits, decode_spans, headers_of};
+pub use reader::{Headers, RecordView, Records, headers_of};
+pub use spans::{Record, Span, SpanLimits, decode_spans};
 pub use validate::{Assigned, LeaderRules, assign_offsets, check_client_batch};
 pub use varint::{
     read_uvarint, read_varint, read_varlong, varint_len, varlong_len, write_uvarint, write_varint, write_varlong,

@@ -1,10 +1,7 @@
 //! Decoding the records of a batch.
 
 use super::BatchError;
-use super::codec::{Codec, decompress};
 use super::header::{BatchHeader, TimestampType};
-use super::layout::HEADER_BYTES;
-use super::legacy::LegacyMessages;
 use super::varint::{read_varint, read_varlong};
 use crate::types::{Offset, TimestampMs};
 
@@ -22,7 +19,7 @@ pub struct RecordView<'a> {
     /// How many headers it has.
     pub header_count: u32,
     /// The encoded headers.
-    headers: &'a [u8],
+    pub(super) headers: &'a [u8],
 }
 
 impl<'a> RecordView<'a> {
@@ -60,33 +57,6 @@ impl<'a> Iterator for Headers<'a> {
         (0, Some(self.left as usize))
     }
 }
-
-/// Where the parts of a record are in a buffer. 48 bytes, so that a batch of records is one array.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// The record's offset.
-    pub offset: i64,
-    /// The record's time.
-    pub timestamp: i64,
-    /// Where the key begins.
-    pub key_at: u32,
-    /// Its length, −1 for null.
-    pub key_len: i32,
-    /// Where the value begins.
-    pub value_at: u32,
-    /// Its length, −1 for null.
-    pub value_len: i32,
-    /// Where the encoded headers begin.
-    pub headers_at: u32,
-    /// How many there are.
-    pub header_count: u32,
-    /// Epoch of the leader that appended it, −1 where unknown.
-    pub leader_epoch: i32,
-    /// Whose clock the timestamp comes from.
-    pub timestamp_type: TimestampType,
-}
-
-const _: () = assert!(size_of::<Span>() == 48);
 
 /// Iterates over the records of one batch.
 ///
@@ -191,82 +161,4 @@ fn read_field<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Option<&'a [u8]>> {
     let field = bytes.get(*at..end)?;
     *at = end;
     Some(Some(field))
-}
-
-/// Decodes the records of a whole batch of any version into spans of `arena`, appending both.
-///
-/// `batch` is the batch as stored; `arena_base` says where its first byte lies in the buffer that the spans point into
-/// when the batch is not compressed. A compressed one is decompressed into `arena`, and its spans point there. Records
-/// below `from` are left out. `most` bounds what a batch may decompress to.
-///
-/// # Errors
-/// As [`Records`], and those of the codec; `spans` is then as it was.
-pub fn decode_spans(
-    batch: &[u8],
-    header: &BatchHeader,
-    from: Offset,
-    limits: SpanLimits,
-    arena: &mut Vec<u8>,
-    spans: &mut Vec<Span>,
-) -> Result<(), BatchError> {
-    let before = spans.len();
-    let result = decode_into(batch, header, from, limits, arena, spans);
-    if result.is_err() {
-        spans.truncate(before);
-    }
-    result
-}
-
-/// Where a batch lies, and what it may become.
-#[derive(Clone, Copy, Debug)]
-pub struct SpanLimits {
-    /// Place of the batch's first byte in the caller's buffer.
-    pub arena_base: usize,
-    /// Bytes that it may decompress to.
-    pub most: usize,
-}
-
-fn decode_into(
-    batch: &[u8],
-    header: &BatchHeader,
-    from: Offset,
-    limits: SpanLimits,
-    arena: &mut Vec<u8>,
-    spans: &mut Vec<Span>,
-) -> Result<(), BatchError> {
-    if header.magic < 2 {
-        return LegacyMessages::read(batch, limits.most)?.spans(header.timestamp_type(), from, arena, spans);
-    }
-    let body = &batch[HEADER_BYTES..];
-    let (records, base) = match header.codec()? {
-        Codec::None => (body, limits.arena_base + HEADER_BYTES),
-        _ if header.records_count == 0 && body.is_empty() => (body, 0),
-        codec => {
-            let base = arena.len();
-            decompress(codec, body, limits.most, arena)?;
-            (&arena[base..], base)
-        }
-    };
-    let start = records.as_ptr() as usize;
-    let place = |field: &[u8]| (field.as_ptr() as usize - start + base) as u32;
-    spans.reserve((header.records_count.max(0) as usize).min(records.len() / 7 + 1));
-    for record in Records::new(header, records) {
-        let record = record?;
-        if record.offset < from {
-            continue;
-        }
-        spans.push(Span {
-            offset: record.offset.0,
-            timestamp: record.timestamp.0,
-            key_at: record.key.map_or(0, place),
-            key_len: record.key.map_or(-1, |key| key.len() as i32),
-            value_at: record.value.map_or(0, place),
-            value_len: record.value.map_or(-1, |value| value.len() as i32),
-            headers_at: place(record.headers),
-            header_count: record.header_count,
-            leader_epoch: header.leader_epoch.0,
-            timestamp_type: header.timestamp_type(),
-        });
-    }
-    Ok(())
 }

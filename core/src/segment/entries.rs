@@ -59,6 +59,24 @@ impl Entries {
         self.len() == 0
     }
 
+    /// How many entries there are in front of those that are all zero, which were set aside for later. A first entry of
+    /// zeros is one when it is alone.
+    pub fn used(&self) -> io::Result<u32> {
+        let count = self.len();
+        if count == 1 {
+            return Ok(1);
+        }
+        let mut entry = [0; 16];
+        let entry = &mut entry[..self.width];
+        for index in (0..count).rev() {
+            self.read(index, entry)?;
+            if entry.iter().any(|byte| *byte != 0) {
+                return Ok(index + 1);
+            }
+        }
+        Ok(0)
+    }
+
     /// Copies entry `index` into `out`, which is as wide as an entry.
     pub fn read(&self, index: u32, out: &mut [u8]) -> io::Result<()> {
         debug_assert_eq!(out.len(), self.width);

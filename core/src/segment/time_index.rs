@@ -50,6 +50,11 @@ impl TimeIndex {
         self.entries.len()
     }
 
+    /// How many there are in front of those that were set aside for later.
+    pub fn used(&self) -> io::Result<u32> {
+        self.entries.used()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

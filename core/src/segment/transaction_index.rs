@@ -36,7 +36,8 @@ pub struct TransactionIndex {
 }
 
 impl TransactionIndex {
-    pub(super) fn new(sys: &Sys, path: PathBuf) -> Self {
+    /// The index in that file, which need not exist.
+    pub fn new(sys: &Sys, path: PathBuf) -> Self {
         TransactionIndex { sys: sys.clone(), path }
     }
 
