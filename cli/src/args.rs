@@ -1,0 +1,316 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+use klog::{Engine, Mode, OpenOptions};
+
+use crate::failure::{Failure, Outcome};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Keep Kafka's logs in a directory, without a broker.
+#[derive(Debug, Parser)]
+#[command(
+    name = "klog",
+    version,
+    styles = STYLES,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 failed, 2 the command line makes no sense.",
+    after_long_help = "\
+Exit codes: 0 done, 1 failed, 2 the command line makes no sense.
+
+The first five minutes:
+  export KLOG_DIR=data
+  klog topics create greetings
+  echo 'hello, world' | klog produce greetings
+  klog consume greetings
+  klog explain data/greetings-0/00000000000000000000.log"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) place: Place,
+
+    /// Print one JSON object per line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// When to use colours.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub(crate) color: Color,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    Always,
+    Never,
+}
+
+/// Which directory.
+#[derive(Debug, Arguments)]
+pub(crate) struct Place {
+    /// The log directory.
+    #[arg(short = 'd', long, global = true, env = "KLOG_DIR", value_name = "DIR", hide_env_values = true)]
+    dir: Option<PathBuf>,
+}
+
+impl Place {
+    /// The directory.
+    pub(crate) fn dir(&self) -> Outcome<&Path> {
+        let dir = self.dir.as_deref().filter(|dir| !dir.as_os_str().is_empty());
+        dir.ok_or_else(|| Failure::Usage("no directory is given: name one with -d DIR, or set KLOG_DIR".into()))
+    }
+
+    /// Opens the directory; `options` may say more than the mode.
+    pub(crate) fn open_with(&self, options: OpenOptions, mode: Mode) -> Outcome<Engine> {
+        let dir = self.dir()?;
+        if mode != Mode::Create && !dir.exists() {
+            let dir = dir.display();
+            return Err(Failure::Other(format!("there is no directory '{dir}'; 'klog -d {dir} init' makes one")));
+        }
+        Ok(options.mode(mode).open(dir)?)
+    }
+
+    /// Opens the directory.
+    pub(crate) fn open(&self, mode: Mode) -> Outcome<Engine> {
+        self.open_with(OpenOptions::new(), mode)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the directory.
+    Init(Init),
+    /// Create, list, describe and delete topics.
+    #[command(subcommand)]
+    Topics(Topics),
+    /// Send lines of standard input to a topic.
+    Produce(Produce),
+    /// Print the records of topics.
+    Consume(Consume),
+    /// Say what a file of a log directory contains.
+    Dump(Dump),
+    /// Account for every byte of a file: its field, its value, its meaning.
+    Explain(Explain),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Init {}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Topics {
+    /// Make a topic; the directory too, when it is not there.
+    Create(CreateTopic),
+    /// List the topics.
+    List,
+    /// Show partitions, offsets, sizes and settings.
+    Describe(DescribeTopics),
+    /// Remove topics with all their records.
+    Delete(DeleteTopics),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct CreateTopic {
+    /// The topic.
+    pub(crate) topic: String,
+    /// How many partitions. [default: num.partitions, which is 1]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    pub(crate) partitions: Option<i32>,
+    /// How many replicas of each. [default: default.replication.factor, which is 1]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    pub(crate) replication_factor: Option<i32>,
+    /// A setting of the topic, by Kafka's name; may be repeated.
+    #[arg(long = "config", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(crate) configs: Vec<(String, String)>,
+    /// Do nothing when the topic exists.
+    #[arg(long)]
+    pub(crate) if_not_exists: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct DescribeTopics {
+    /// The topics; all of them when none is named.
+    pub(crate) topics: Vec<String>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct DeleteTopics {
+    /// The topics.
+    #[arg(required = true)]
+    pub(crate) topics: Vec<String>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Produce {
+    /// The topic.
+    pub(crate) topic: String,
+    /// Make the topic, and the directory, when they are not there.
+    #[arg(long)]
+    pub(crate) create: bool,
+    /// Split each line into key and value at the first of these.
+    #[arg(short = 'K', long, value_name = "TEXT", value_parser = separator)]
+    pub(crate) key_separator: Option<String>,
+    /// One key for all records.
+    #[arg(short, long, conflicts_with = "key_separator")]
+    pub(crate) key: Option<String>,
+    /// A header of all records; may be repeated.
+    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(crate) headers: Vec<(String, String)>,
+    /// Timestamp of all records, in ms since 1970, or a date as 2022-01-03T12:31:57Z. [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time, allow_negative_numbers = true)]
+    pub(crate) timestamp: Option<i64>,
+    /// The partition. [default: by key; without keys, one after the other]
+    #[arg(short, long, allow_negative_numbers = true)]
+    pub(crate) partition: Option<i32>,
+    /// Codec of the batches: none, gzip, snappy, lz4 or zstd.
+    #[arg(short = 'z', long, value_name = "CODEC")]
+    pub(crate) compression: Option<String>,
+    /// When a record counts as sent: 0, 1 or all. [default: all]
+    #[arg(long)]
+    pub(crate) acks: Option<String>,
+    /// Lines equal to this text are records without a value.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) null: Option<String>,
+    /// A setting of the producer, by Kafka's name; may be repeated.
+    #[arg(short = 'X', long = "property", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(crate) properties: Vec<(String, String)>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Consume {
+    /// The topics.
+    #[arg(required = true)]
+    pub(crate) topics: Vec<String>,
+    /// Where to begin: earliest, latest, an offset, or −N for N records before the end. [default: earliest]
+    #[arg(short, long, value_name = "OFFSET", value_parser = start, allow_hyphen_values = true)]
+    pub(crate) offset: Option<Begin>,
+    /// Begin at the first record; what happens anyway.
+    #[arg(long, conflicts_with_all = ["offset", "at"])]
+    pub(crate) from_beginning: bool,
+    /// Begin at a time: ms since 1970, or a date as 2022-01-03T12:31:57Z.
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "offset", allow_negative_numbers = true)]
+    pub(crate) at: Option<i64>,
+    /// One partition only.
+    #[arg(short, long, allow_negative_numbers = true)]
+    pub(crate) partition: Option<i32>,
+    /// Stop after so many records.
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub(crate) max: Option<u64>,
+    /// Stay, and print what comes.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Show what committed transactions wrote, and nothing behind an open one.
+    #[arg(long)]
+    pub(crate) read_committed: bool,
+    /// How to print a record: %t topic, %p partition, %o offset, %T timestamp, %k key, %s value, %h headers, \n \t.
+    #[arg(long, value_name = "FORMAT", default_value = "%s\\n", value_parser = crate::format::Format::parse, hide_default_value = true)]
+    pub(crate) format: crate::format::Format,
+    /// A setting of the consumer, by Kafka's name; may be repeated.
+    #[arg(short = 'X', long = "property", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(crate) properties: Vec<(String, String)>,
+}
+
+/// Where to begin to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    Earliest,
+    Latest,
+    At(i64),
+    /// So many records before the end.
+    BeforeEnd(i64),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Dump {
+    /// Files: .log, .index, .timeindex, .txnindex, .snapshot, .checkpoint, and the texts.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Batches only, without their records.
+    #[arg(long)]
+    pub(crate) no_records: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Explain {
+    /// Files: .log, .index, .timeindex, .txnindex, .snapshot, .checkpoint, and the texts.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Show all bytes of long fields.
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it has the form NAME=VALUE".into()),
+    }
+}
+
+fn separator(text: &str) -> Result<String, String> {
+    let text = text.replace("\\t", "\t");
+    if text.is_empty() { Err("it cannot be empty".into()) } else { Ok(text) }
+}
+
+/// Milliseconds, or a date with its zone.
+fn time(text: &str) -> Result<i64, String> {
+    if let Ok(millis) = text.parse() {
+        return Ok(millis);
+    }
+    match text.parse::<jiff::Timestamp>() {
+        Ok(at) => Ok(at.as_millisecond()),
+        Err(_) => Err("it is neither a number of ms since 1970 nor a date as 2022-01-03T12:31:57Z".into()),
+    }
+}
+
+fn start(text: &str) -> Result<Begin, String> {
+    match text {
+        "earliest" | "beginning" => Ok(Begin::Earliest),
+        "latest" | "end" => Ok(Begin::Latest),
+        _ => match text.parse::<i64>() {
+            Ok(offset) if offset >= 0 => Ok(Begin::At(offset)),
+            Ok(back) => Ok(Begin::BeforeEnd(back.saturating_neg())),
+            Err(_) => Err("it is neither earliest, latest, an offset, nor -N".into()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_numbers_or_dates() {
+        assert_eq!(time("1641213117088"), Ok(1_641_213_117_088));
+        assert_eq!(time("2022-01-03T12:31:57.088Z"), Ok(1_641_213_117_088));
+        assert_eq!(time("2022-01-03T13:31:57.088+01:00"), Ok(1_641_213_117_088));
+        assert!(time("yesterday").is_err());
+    }
+
+    #[test]
+    fn offsets_count_from_the_beginning_or_back_from_the_end() {
+        assert_eq!(start("7"), Ok(Begin::At(7)));
+        assert_eq!(start("-7"), Ok(Begin::BeforeEnd(7)));
+        assert_eq!(start("latest"), Ok(Begin::Latest));
+        assert!(start("lates").is_err());
+    }
+}

@@ -1,0 +1,86 @@
+//! `klog consume`.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use klog::{Batch, Consumer, ConsumerConfig, ErrorCode, Mode, OffsetSpec, Start};
+
+use crate::args::{Begin, Consume, Place};
+use crate::failure::{Failure, Outcome};
+use crate::format::json_record;
+use crate::output::Output;
+
+/// How long to wait for records before looking again.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+pub(crate) fn run(place: &Place, args: &Consume, out: &mut Output) -> Outcome {
+    let mut config = ConsumerConfig::default();
+    for (name, value) in &args.properties {
+        config.set(name, value)?;
+    }
+    if args.read_committed {
+        config.set("isolation.level", "read_committed")?;
+    }
+    let engine = place.open(Mode::ReadOnly)?;
+    let admin = engine.admin();
+    let mut consumer = engine.consumer_with(config)?;
+    for topic in &args.topics {
+        let partitions: Vec<i32> = match args.partition {
+            Some(partition) => vec![partition],
+            None => admin.describe_topic(topic)?.partitions.iter().map(|p| p.partition).collect(),
+        };
+        for partition in partitions {
+            let start = match (args.offset, args.at) {
+                (_, Some(at)) => Start::Timestamp(at),
+                (None | Some(Begin::Earliest), None) => Start::Earliest,
+                (Some(Begin::Latest), None) => Start::Latest,
+                (Some(Begin::At(offset)), None) => Start::Offset(offset),
+                (Some(Begin::BeforeEnd(count)), None) => {
+                    let first = admin.list_offset(topic, partition, OffsetSpec::Earliest)?.offset;
+                    let end = admin.list_offset(topic, partition, OffsetSpec::Latest)?.offset;
+                    Start::Offset((end - count).max(first))
+                }
+            };
+            consumer.assign(topic, partition, start)?;
+        }
+    }
+    if !args.follow {
+        consumer.read_until_now();
+    }
+    let mut left = args.max.unwrap_or(u64::MAX);
+    let mut printed = Vec::new();
+    while left > 0 && (args.follow || !consumer.is_finished()) {
+        let batch = next(&mut consumer)?;
+        print(&batch.slice(0..batch.len().min(usize::try_from(left).unwrap_or(usize::MAX))), args, out, &mut printed)?;
+        left -= left.min(batch.len() as u64);
+        if args.follow {
+            out.flush()?;
+        }
+    }
+    Ok(())
+}
+
+/// The next records. Damaged ones are told of and stepped over.
+fn next(consumer: &mut Consumer) -> Outcome<Batch> {
+    loop {
+        match consumer.poll(PATIENCE) {
+            Err(error) if error.code() == ErrorCode::CorruptMessage && consumer.seek_past(&error) => {
+                let _ = writeln!(io::stderr(), "klog: {}", error.message()); // the records matter more
+            }
+            result => return Ok(result?),
+        }
+    }
+}
+
+fn print(batch: &Batch, args: &Consume, out: &mut Output, printed: &mut Vec<u8>) -> Result<(), Failure> {
+    for record in batch {
+        if out.json {
+            out.object(&json_record(batch.topic(), batch.partition(), &record))?;
+        } else {
+            printed.clear();
+            args.format.write(batch.topic(), batch.partition(), &record, out.is_terminal, printed);
+            out.raw(printed)?;
+        }
+    }
+    Ok(())
+}

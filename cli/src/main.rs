@@ -1,0 +1,7 @@
+//! The `klog` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    klog_cli::run(std::env::args_os())
+}

@@ -1,0 +1,152 @@
+//! Standard output: for people, for pipes, as JSON.
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table};
+use serde_json::Value;
+
+use crate::args::Color;
+use crate::failure::{Failure, Outcome};
+
+/// Columns that are assumed where there is no terminal to ask.
+const WIDTH: usize = 100;
+
+#[derive(Debug)]
+pub(crate) struct Output {
+    out: BufWriter<Stdout>,
+    pub(crate) json: bool,
+    pub(crate) is_terminal: bool,
+    has_colors: bool,
+}
+
+/// What a piece of text is, which decides its colour.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    Title,
+    Name,
+    Number,
+    Faint,
+    Alarm,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool, color: Color) -> Self {
+        let stdout = io::stdout();
+        let is_terminal = stdout.is_terminal();
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+        let has_colors = match color {
+            Color::Auto => is_terminal && wanted,
+            Color::Always => true,
+            Color::Never => false,
+        };
+        Output { out: BufWriter::with_capacity(64 * 1024, stdout), json, is_terminal, has_colors }
+    }
+
+    /// Columns that a line may have.
+    pub(crate) fn width(&self) -> usize {
+        if !self.is_terminal {
+            return WIDTH;
+        }
+        terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0).max(40))
+    }
+
+    /// `text`, coloured for what it is.
+    pub(crate) fn paint(&self, role: Role, text: impl Display) -> String {
+        if !self.has_colors {
+            return text.to_string();
+        }
+        let style = match role {
+            Role::Title => Style::new().bold().underline(),
+            Role::Name => AnsiColor::Cyan.on_default(),
+            Role::Number => AnsiColor::Green.on_default(),
+            Role::Faint => Style::new().dimmed(),
+            Role::Alarm => AnsiColor::Red.on_default().bold(),
+        };
+        format!("{style}{text}{style:#}")
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> Outcome {
+        self.out.write_all(bytes).map_err(Failure::writing)
+    }
+
+    /// Writes a line.
+    pub(crate) fn line(&mut self, line: impl Display) -> Outcome {
+        writeln!(self.out, "{line}").map_err(Failure::writing)
+    }
+
+    /// Writes an object on a line of its own.
+    pub(crate) fn object(&mut self, object: &Value) -> Outcome {
+        self.line(object)
+    }
+
+    /// Rows under headings: a table for people, tab-separated lines for a pipe.
+    pub(crate) fn table(&mut self, headings: &[&str], rows: &[Vec<String>]) -> Outcome {
+        if !self.is_terminal {
+            self.line(headings.join("\t"))?;
+            return rows.iter().try_for_each(|row| self.line(row.join("\t")));
+        }
+        let mut table = Table::new();
+        table.load_preset(comfy_table::presets::NOTHING);
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width() as u16);
+        table.set_header(headings.iter().copied());
+        for row in rows {
+            table.add_row(row);
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        let text = table.to_string();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim_end();
+            let line = if index == 0 { self.paint(Role::Title, line) } else { line.to_owned() };
+            self.line(line)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn flush(&mut self) -> Outcome {
+        self.out.flush().map_err(Failure::writing)
+    }
+}
+
+/// Bytes in JSON: text where they are text, else `{"base64": …}`; null for none.
+pub(crate) fn json_bytes(bytes: Option<&[u8]>) -> Value {
+    match bytes.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
+        None => Value::Null,
+        Some((Ok(text), _)) => Value::from(text),
+        Some((Err(_), bytes)) => serde_json::json!({ "base64": data_encoding::BASE64.encode(bytes) }),
+    }
+}
+
+/// Bytes for a terminal: text where they are text, with what would command the terminal escaped.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return bytes.escape_ascii().to_string();
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            c if c.is_ascii_control() => shown.extend((c as u8).escape_ascii().map(char::from)),
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_record_commands_the_terminal() {
+        assert_eq!(shown(b"a\x1b[31mb\x07\0"), "a\\x1b[31mb\\x07\\x00");
+        assert_eq!(shown("grün\u{9b}".as_bytes()), "grün\\u{9b}");
+        assert_eq!(shown(b"\xff\xfe"), "\\xff\\xfe");
+    }
+}
