@@ -38,7 +38,8 @@ impl Log {
         let config = self.config();
         let now = self.sys().clock.now();
         let mut expired = Expired::default();
-        self.expire_while(&mut expired, &config, |_, next, _| next <= self.block.log_start())?;
+        // Not the last segment: where no other follows, its space is not worth a roll.
+        self.expire_while(&mut expired, &config, |_, next, _| next.is_some_and(|next| next <= self.block.log_start()))?;
         if !config.cleanup_policy.delete || config.cleanup_policy.compact {
             return Ok(expired);
         }
@@ -57,12 +58,12 @@ impl Log {
         Ok(expired)
     }
 
-    /// Takes segments off the front while `goes(greatest timestamp, next base, size)` says so.
+    /// Takes segments off the front while `goes(greatest timestamp, base of the next one, size)` says so.
     fn expire_while(
         &self,
         expired: &mut Expired,
         config: &TopicConfig,
-        mut goes: impl FnMut(TimestampMs, Offset, u64) -> bool,
+        mut goes: impl FnMut(TimestampMs, Option<Offset>, u64) -> bool,
     ) -> Result<()> {
         let slots = self.slots();
         let visible = self.block.high_watermark();
@@ -75,9 +76,9 @@ impl Log {
                 Ok((newest.map_or(segment.log().stat()?.modified, |newest| newest), size))
             };
             let (newest, size) = look().map_err(|e| self.io_error("measuring", slot.base, FileKind::Log, e))?;
-            let next = slots.get(index + 1).map_or(self.block.log_end(), |next| next.base);
-            let is_last = index + 1 == slots.len();
-            if visible < next || (is_last && size == 0) || !goes(newest, next, size) {
+            let next = slots.get(index + 1).map(|next| next.base);
+            let is_unused = next.is_none() && size == 0;
+            if visible < next.unwrap_or(self.block.log_end()) || is_unused || !goes(newest, next, size) {
                 break;
             }
             doomed = index + 1;
