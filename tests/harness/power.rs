@@ -276,6 +276,14 @@ fn found(engine: &Engine) -> Model {
     model
 }
 
+/// As [`found`]; what it complains of is the error.
+fn try_found(engine: &Engine) -> Result<Model, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| found(engine))).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    })
+}
+
 /// Whether what was found keeps what was promised before a step, and has nothing beyond what the step may have done.
 fn compare(found: &Model, before: &Model, after: &Model) -> Result<(), String> {
     for name in before.keys().chain(after.keys()).chain(found.keys()) {
@@ -377,10 +385,7 @@ fn look(disk: &SimDisk, before: &Model, after: &Model, deeper: Option<&SimRandom
         disk.record();
     }
     let engine = open(disk, 3).map_err(|error| format!("it does not open: {error}"))?;
-    let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| found(&engine))).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-    })?;
+    let shown = try_found(&engine)?;
     compare(&shown, before, after)?;
     let (Some(random), Some(untouched)) = (deeper, untouched) else { return Ok(()) };
     // The power goes again while what was found is recovered.
@@ -391,7 +396,9 @@ fn look(disk: &SimDisk, before: &Model, after: &Model, deeper: Option<&SimRandom
         let states = model.states(random);
         let again = states.disk(&states.sample(random));
         let engine = open(&again, 4).map_err(|error| format!("after a second cut it does not open: {error}"))?;
-        compare(&found(&engine), before, after).map_err(|what| format!("after a second cut: {what}"))?;
+        try_found(&engine)
+            .and_then(|found| compare(&found, before, after))
+            .map_err(|what| format!("after a second cut: {what}"))?;
     }
     // What was found can be written to, and read after an orderly end.
     let mut world = World { engine: &engine, model: shown, time: NOW - 1000 };
@@ -399,7 +406,7 @@ fn look(disk: &SimDisk, before: &Model, after: &Model, deeper: Option<&SimRandom
     let expected = world.model.clone();
     engine.close().map_err(|error| format!("it does not close: {error}"))?;
     let engine = open(&disk.duplicate(), 5).map_err(|error| format!("it does not open again: {error}"))?;
-    let again = found(&engine);
+    let again = try_found(&engine)?;
     if again.get("t").map(|t| &t.sent) != expected.get("t").map(|t| &t.sent) {
         return Err("after an append and an orderly end other records are there".into());
     }

@@ -132,6 +132,8 @@ pub enum FaultKind {
     Errno(i32),
     /// Half of the bytes are read or written.
     Short,
+    /// The thread panics, before anything is done: it dies in the middle of what it was at.
+    Death,
 }
 
 impl Default for SimDisk {
@@ -394,6 +396,10 @@ impl SimDisk {
             None => Ok(false),
             Some(FaultKind::Short) => Ok(true),
             Some(FaultKind::Errno(code)) => Err(os_error(code)),
+            Some(FaultKind::Death) => {
+                drop(watch);
+                panic!("a planned death at call {number}");
+            }
         }
     }
 
