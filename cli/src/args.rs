@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use klog::{Engine, Mode, OpenOptions};
 
@@ -63,7 +64,7 @@ pub(crate) enum Color {
 #[derive(Debug, Arguments)]
 pub(crate) struct Place {
     /// The log directory.
-    #[arg(short = 'd', long, global = true, env = "KLOG_DIR", value_name = "DIR", hide_env_values = true)]
+    #[arg(short = 'd', long, global = true, env = "KLOG_DIR", value_name = "DIR", hide_env_values = true, value_parser = OsStringValueParser::new().map(PathBuf::from))]
     dir: Option<PathBuf>,
 }
 
@@ -209,7 +210,7 @@ pub(crate) struct Consume {
     /// Stop after so many records.
     #[arg(short = 'n', long, value_name = "COUNT")]
     pub(crate) max: Option<u64>,
-    /// Stay, and print what comes.
+    /// Stay, and print what comes. Not supported yet: a directory has one process that writes, and no other hears of it.
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Show what committed transactions wrote, and nothing behind an open one.

@@ -10,10 +10,14 @@ use crate::failure::{Failure, Outcome};
 use crate::format::json_record;
 use crate::output::Output;
 
-/// How long to wait for records before looking again.
-const PATIENCE: Duration = Duration::from_secs(3600);
-
 pub(crate) fn run(place: &Place, args: &Consume, out: &mut Output) -> Outcome {
+    if args.follow {
+        return Err(Failure::Other(
+            "--follow is not supported yet: while this command reads, no other process can tell it of new records; repeat \
+             it with --offset set to where it ended"
+                .into(),
+        ));
+    }
     let mut config = ConsumerConfig::default();
     for (name, value) in &args.properties {
         config.set(name, value)?;
@@ -44,18 +48,13 @@ pub(crate) fn run(place: &Place, args: &Consume, out: &mut Output) -> Outcome {
             consumer.assign(topic, partition, start)?;
         }
     }
-    if !args.follow {
-        consumer.read_until_now();
-    }
+    consumer.read_until_now();
     let mut left = args.max.unwrap_or(u64::MAX);
     let mut printed = Vec::new();
-    while left > 0 && (args.follow || !consumer.is_finished()) {
+    while left > 0 && !consumer.is_finished() {
         let batch = next(&mut consumer)?;
         print(&batch.slice(0..batch.len().min(usize::try_from(left).unwrap_or(usize::MAX))), args, out, &mut printed)?;
         left -= left.min(batch.len() as u64);
-        if args.follow {
-            out.flush()?;
-        }
     }
     Ok(())
 }
@@ -63,7 +62,7 @@ pub(crate) fn run(place: &Place, args: &Consume, out: &mut Output) -> Outcome {
 /// The next records. Damaged ones are told of and stepped over.
 fn next(consumer: &mut Consumer) -> Outcome<Batch> {
     loop {
-        match consumer.poll(PATIENCE) {
+        match consumer.poll(Duration::ZERO) {
             Err(error) if error.code() == ErrorCode::CorruptMessage && consumer.seek_past(&error) => {
                 let _ = writeln!(io::stderr(), "klog: {}", error.message()); // the records matter more
             }

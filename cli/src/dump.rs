@@ -16,10 +16,6 @@ use crate::output::{Output, Role, shown};
 
 pub(crate) fn run(args: &Dump, out: &mut Output) -> Outcome {
     for file in &args.files {
-        if !out.json {
-            let title = out.paint(Role::Title, format_args!("Dumping {}", file.display()));
-            out.line(title)?;
-        }
         dump_file(file, args, out)?;
     }
     Ok(())
@@ -55,11 +51,21 @@ pub(crate) fn stop(failure: &mut Option<Failure>, outcome: Outcome) -> std::io::
 
 fn dump_file(file: &Path, args: &Dump, out: &mut Output) -> Outcome {
     let content = content(file)?;
+    let mut is_titled = out.json;
+    let mut title = |out: &mut Output| match std::mem::replace(&mut is_titled, true) {
+        true => Ok(()),
+        false => out.line(out.paint(Role::Title, format_args!("Dumping {}", file.display()))),
+    };
     walk_file(file, |sys, failure| {
         dump(sys, file, content, &mut |dumped| {
-            stop(failure, if out.json { as_json(&dumped, args, out) } else { as_text(&dumped, content, args, out) })
+            let printed = title(out).and_then(|()| match out.json {
+                true => as_json(&dumped, args, out),
+                false => as_text(&dumped, content, args, out),
+            });
+            stop(failure, printed)
         })
-    })
+    })?;
+    title(out)
 }
 
 fn as_text(dumped: &Dumped, content: Content, args: &Dump, out: &mut Output) -> Outcome {

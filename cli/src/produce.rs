@@ -36,7 +36,7 @@ pub(crate) fn run(place: &Place, args: &Produce, out: &mut Output) -> Outcome {
 
     let mut sent = Sent { waiting: VecDeque::new(), acknowledged: 0 };
     let mut input = io::stdin().lock();
-    if input.is_terminal_input() {
+    if input.is_terminal() {
         let _ = writeln!(io::stderr(), "One record per line; Ctrl-D ends."); // a courtesy
     }
     let mut line = Vec::new();
@@ -77,16 +77,6 @@ pub(crate) fn run(place: &Place, args: &Produce, out: &mut Output) -> Outcome {
             let _ = sent.settle(0, out);
             Err(Failure::Other(format!("{failure}; {} records were acknowledged before", sent.acknowledged)))
         }
-    }
-}
-
-trait TerminalInput {
-    fn is_terminal_input(&self) -> bool;
-}
-
-impl TerminalInput for io::StdinLock<'_> {
-    fn is_terminal_input(&self) -> bool {
-        self.is_terminal()
     }
 }
 

@@ -43,6 +43,21 @@ pub struct Damage {
     pub reason: String,
 }
 
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}: ", self.topic, self.partition)?;
+        match self.next_offset - 1 {
+            last if last <= self.first_offset => write!(f, "offset {}", self.first_offset)?,
+            last => write!(f, "offsets {} to {last}", self.first_offset)?,
+        }
+        write!(
+            f,
+            " cannot be read: {} in {} at position {} ({} bytes)",
+            self.reason, self.file, self.position, self.bytes
+        )
+    }
+}
+
 impl Error {
     /// An error with a code and a sentence.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
@@ -57,6 +72,15 @@ impl Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
             _ => ErrorCode::KafkaStorageError,
         };
+        Self::system(code, doing, source)
+    }
+
+    /// As [`io`](Self::io), where a full disk is no reason to try again either.
+    pub(crate) fn storage(doing: impl fmt::Display, source: io::Error) -> Self {
+        Self::system(ErrorCode::KafkaStorageError, doing, source)
+    }
+
+    fn system(code: ErrorCode, doing: impl fmt::Display, source: io::Error) -> Self {
         Error(Arc::new(Inner {
             code,
             message: format!("{doing}: {source}"),
@@ -68,18 +92,7 @@ impl Error {
 
     /// Bytes of a log that do not check out; see [`Error::damage`].
     pub fn corrupt(damage: Damage) -> Self {
-        let message = format!(
-            "{}-{}: offsets {} to {} cannot be read: {} in {} at position {} ({} bytes); reading can go on at offset {}",
-            damage.topic,
-            damage.partition,
-            damage.first_offset,
-            damage.next_offset - 1,
-            damage.reason,
-            damage.file,
-            damage.position,
-            damage.bytes,
-            damage.next_offset
-        );
+        let message = format!("{damage}; reading can go on at offset {}", damage.next_offset);
         Error(Arc::new(Inner {
             code: ErrorCode::CorruptMessage,
             message,

@@ -104,12 +104,12 @@ fn what_one_power_cut_took_does_not_come_back_after_the_next() {
 }
 
 /// A build with a mistake in it must be caught by workloads that the right build survives.
-fn is_caught(bug: Bug) {
+fn is_caught(bug: Bug, ops: &[Op]) {
     let base = base();
     let effort = Effort { states_per_cut: 1024, deeper_every: 16, seed: 1 };
     let mut caught = None;
     bugs::make(Some(bug));
-    for ops in workloads(&Op::DURABLE, 3) {
+    for ops in workloads(ops, 3) {
         if let Err(what) = check(&run(&base, &ops), &effort) {
             caught = Some(format!("{ops:?}: {what}"));
             break;
@@ -130,20 +130,21 @@ fn a_build_that_goes_on_behind_a_cut_that_is_not_synced_is_caught() {
 
 #[test]
 fn a_build_that_does_not_sync_directories_is_caught() {
-    is_caught(Bug::NoDirectorySync);
+    is_caught(Bug::NoDirectorySync, &Op::DURABLE);
 }
 
 #[test]
 fn a_build_that_acknowledges_before_the_flush_is_caught() {
-    is_caught(Bug::AcknowledgeBeforeFlush);
+    is_caught(Bug::AcknowledgeBeforeFlush, &Op::DURABLE);
 }
 
 #[test]
 fn a_build_whose_flush_skips_the_old_segment_after_a_roll_is_caught() {
-    is_caught(Bug::FlushSkipsOldSegment);
+    // Only where an append does not wait for its own flush can a flush find two segments to make durable.
+    is_caught(Bug::FlushSkipsOldSegment, &[Op::AppendWritten, Op::RollWritten, Op::Flush]);
 }
 
 #[test]
 fn a_build_that_leaves_the_mark_of_a_clean_shutdown_is_caught() {
-    is_caught(Bug::CleanMarkStays);
+    is_caught(Bug::CleanMarkStays, &Op::DURABLE);
 }

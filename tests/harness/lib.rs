@@ -7,9 +7,31 @@
 pub mod golden;
 pub mod power;
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 /// The folder of the test data.
 pub fn data_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("data")
+}
+
+/// Does `work` for every number of a range, on all cores. A panic of one is a panic of the whole.
+pub fn in_parallel(range: RangeInclusive<u64>, work: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(*range.start());
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if !range.contains(&number) {
+                        return;
+                    }
+                    work(number);
+                }
+            });
+        }
+    });
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Decoded};
 use crate::config::{ConsumerConfig, IsolationLevel};
-use crate::error::{Damage, Error, Result};
+use crate::error::Result;
 use crate::log::{Chunk, Cursor, Fetch};
-use crate::record::{BatchError, BatchHeader, Codec, SpanLimits, decode_spans};
+use crate::record::{BatchHeader, Codec, SpanLimits, decode_spans};
 use crate::replica::{Need, Replica};
 use crate::segment::AbortedTransaction;
 use crate::types::{Offset, TopicPartition};
@@ -207,7 +207,7 @@ impl Reader {
                 let result = decode_spans(batch, header, self.position, limits, &mut arena, &mut decoded.spans);
                 if let Err(error) = result {
                     if decoded.spans.is_empty() {
-                        return Err(self.damaged(header, &error));
+                        return Err(self.replica.log().unreadable(chunk, range, self.position, &error));
                     }
                     at_end = false;
                     break;
@@ -242,19 +242,6 @@ impl Reader {
                 && header.base_offset <= entry.last_offset
         });
         Ok(!is_aborted)
-    }
-
-    fn damaged(&self, header: &BatchHeader, error: &BatchError) -> Error {
-        Error::corrupt(Damage {
-            topic: self.topic.to_string(),
-            partition: self.partition,
-            first_offset: header.base_offset.max(self.position).0,
-            next_offset: header.next_offset().0,
-            file: format!("{}-{}", self.topic, self.partition),
-            position: 0,
-            bytes: header.size as u64,
-            reason: error.to_string(),
-        })
     }
 
     /// Takes up to `max_records` of what is decoded.

@@ -11,6 +11,7 @@ mod records;
 mod snapshot;
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -157,8 +158,12 @@ impl Controller {
     }
 
     /// Whether `dir` has a metadata log.
-    pub fn exists(sys: &Sys, dir: &Path) -> bool {
-        sys.disk.stat(&dir.join(metadata_partition().to_string())).is_ok()
+    pub fn exists(sys: &Sys, dir: &Path) -> Result<bool> {
+        let path = dir.join(metadata_partition().to_string());
+        match sys.disk.stat(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            found => found.map(|_| true).map_err(|e| Error::io(format_args!("looking for {}", path.display()), e)),
+        }
     }
 
     /// The metadata as it is now.

@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Appended, Batch, Log, LogDir, Opening, Report, Watermark, create_partition};
 use crate::replica::Replica;
 use crate::shm::Bell;
-use crate::sys::{Disk, Sys, Wait, Woken};
+use crate::sys::{Disk, Sys, Wait, Woken, write_atomically};
 use crate::types::{LeaderEpoch, Offset, TopicPartition, Uuid};
 
 /// Somebody who holds records that are not written yet.
@@ -244,7 +244,9 @@ impl Cluster {
         let me = self.identity.as_ref().map_or(-1, |identity| identity.node_id);
         let leader_epoch = LeaderEpoch(record.map_or(0, |record| record.leader_epoch));
         if !self.dir_exists(partition)? {
-            self.make_partition(partition, id, leader_epoch)?;
+            let here = self.identity.as_ref().map(|identity| vec![identity.directory_id]);
+            let was_made_here = here.is_some() && record.map(|record| record.directories.clone()) == here;
+            self.make_partition(partition, id, leader_epoch, was_made_here)?;
         }
         self.check_topic_id(partition, id)?;
         let watermark = match replicas {
@@ -280,8 +282,18 @@ impl Cluster {
         }
     }
 
-    fn make_partition(&self, partition: &TopicPartition, id: Uuid, epoch: LeaderEpoch) -> Result<()> {
+    /// Makes a directory that an interruption kept from being made. A reader sees an empty partition in its place.
+    fn make_partition(
+        &self,
+        partition: &TopicPartition,
+        id: Uuid,
+        epoch: LeaderEpoch,
+        was_made_here: bool,
+    ) -> Result<()> {
         let known = self.dir.checkpoint(crate::log::CheckpointFile::RecoveryPoint, partition).unwrap_or_default();
+        if self.read_only && was_made_here && known == Offset::ZERO {
+            return Ok(());
+        }
         let path = self.path.join(partition.to_string());
         if known > Offset::ZERO || self.read_only {
             return Err(Error::new(
@@ -297,7 +309,7 @@ impl Cluster {
         let file = format!("{partition}/{}", crate::log::PARTITION_METADATA);
         let found = super::open::read_topic_id(&self.sys, &self.path, partition);
         match found {
-            Ok(None) => Ok(()),
+            Ok(None) => self.write_topic_id(&file, id),
             Ok(Some(found)) if found == id || id == Uuid::ZERO => Ok(()),
             Ok(Some(found)) if !self.read_only => Err(Error::new(
                 ErrorCode::InconsistentTopicId,
@@ -313,11 +325,22 @@ impl Cluster {
             }
             Err(what) => {
                 let mut report = Report::default();
-                report.finding(file, what);
+                report.finding(&file, what);
                 self.tell(report);
-                Ok(())
+                self.write_topic_id(&file, id)
             }
         }
+    }
+
+    /// Writes what an interruption kept from being written, or damaged: a broker refuses a directory without it. Not in a
+    /// directory that was closed in order.
+    fn write_topic_id(&self, file: &str, id: Uuid) -> Result<()> {
+        if self.read_only || !self.dir.is_writing() || id == Uuid::ZERO {
+            return Ok(());
+        }
+        let path = self.path.join(file);
+        write_atomically(&self.sys.disk, &path, format!("version: 0\ntopic_id: {id}").as_bytes())
+            .map_err(|e| Error::io(format_args!("writing {}", path.display()), e))
     }
 
     /// Opens, and so recovers, every partition that this broker has.
@@ -347,6 +370,10 @@ impl Cluster {
     /// Appends a batch to a partition that this broker leads, and sees to it that it is flushed in time.
     pub(crate) fn append(self: &Arc<Self>, partition: &Arc<Replica>, batch: Batch<'_>) -> Result<Appended> {
         self.check_writable()?;
+        if let Some(controller) = &self.controller {
+            // A change that could not be made durable may be found when the directory is opened again: its topic is gone then.
+            controller.log().check_failure()?;
+        }
         if let Some(epoch) = partition.epoch_needed() {
             self.begin_epoch(partition, epoch)?;
         }

@@ -55,7 +55,8 @@ fn make_dir(path: &Path, sys: &Sys) -> Result<()> {
                 let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 sys.disk.sync_dir(parent).map_err(|e| Error::io(format_args!("syncing {}", parent.display()), e))?;
             }
-            _ => {}
+            Err(e) => return Err(Error::io(format_args!("looking for {}", dir.display()), e)),
+            Ok(_) => {}
         }
     }
     check_dir(path, sys)
@@ -84,7 +85,7 @@ fn open_for_writing(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Ope
         None => return Err(bad_identity(path, "it is missing, so this is no log directory")),
     };
     let dir = Arc::new(LogDir::open(sys, path, false, fresh, &mut report)?);
-    if !Controller::exists(sys, path) {
+    if !Controller::exists(sys, path)? {
         return Err(Error::new(
             ErrorCode::Unsupported,
             format!("{} has no {}; it can be opened for reading only", path.display(), metadata_partition()),
@@ -121,7 +122,7 @@ fn format(path: &Path, sys: &Sys, report: &mut Report) -> Result<Identity> {
     }
     let identity = Identity { cluster_id: sys.new_uuid().to_string(), node_id: 1, directory_id: sys.new_uuid() };
     let dir = LogDir::open(sys, path, false, Fresh::Yes, report)?;
-    if Controller::exists(sys, path) {
+    if Controller::exists(sys, path)? {
         // A log that says more than what formatting writes is somebody's metadata, not a leftover.
         let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, report)?);
         if !Controller::open(&dir, identity.clone(), report)?.image().topics().is_empty() {
@@ -195,7 +196,7 @@ fn open_for_reading(path: &Path, sys: &Sys) -> Result<Opened> {
     let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, &mut report)?);
     let identity = meta.as_ref().and_then(|meta| meta.identity().ok());
     let mut controller = None;
-    if Controller::exists(sys, path) {
+    if Controller::exists(sys, path)? {
         let who = identity.clone().unwrap_or(Identity {
             cluster_id: String::new(),
             node_id: meta.as_ref().and_then(|meta| meta.node_id).unwrap_or(-1),

@@ -19,6 +19,24 @@ use crate::types::Offset;
 /// No wait by protocol is longer: a wake-up that was swallowed by a dying process costs this much.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
+/// The flush lock, held. Given back when this goes, also by a thread that dies in the flush.
+struct Flushing<'a>(&'a Log);
+
+impl Drop for Flushing<'_> {
+    fn drop(&mut self) {
+        let Flushing(log) = self;
+        if log.block.is_flushing() {
+            // The thread died in the middle, and whether the disk had refused is not known (C22).
+            log.block.fail(Failure { operation: Operation::Flush, os_code: libc::EIO });
+            log.block.set_flushing(false);
+            log.dir.mark_failed();
+        }
+        if log.block.unlock_flush() {
+            log.sys().wait.wake_all(log.block.flush_sequence());
+        }
+    }
+}
+
 impl Log {
     /// Makes everything below `offset` durable, by flushing or by waiting for somebody else's flush.
     ///
@@ -33,10 +51,9 @@ impl Log {
             }
             self.check_failure()?;
             if self.block.try_lock_flush(self.lock.token().word()) {
+                let flushing = Flushing(self);
                 let result = self.flush_held();
-                if self.block.unlock_flush() {
-                    self.sys().wait.wake_all(self.block.flush_sequence());
-                }
+                drop(flushing);
                 result?;
                 continue;
             }

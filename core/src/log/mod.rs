@@ -238,12 +238,12 @@ impl Log {
     }
 
     /// The error of a log that is closed for writing, if it is.
-    fn check_failure(&self) -> Result<()> {
+    pub fn check_failure(&self) -> Result<()> {
         let Some(failure) = self.block.failure() else {
             return Ok(());
         };
         let cause = io::Error::from_raw_os_error(failure.os_code);
-        Err(Error::io(
+        Err(Error::storage(
             format_args!(
                 "{} is closed for writing since {}; reopen it after a check",
                 self.partition, failure.operation

@@ -18,6 +18,8 @@ pub struct Cursor {
     segment: Offset,
     position: Position,
     offset: Offset,
+    /// How often the log had been truncated: positions from before mean nothing.
+    truncations: u32,
 }
 
 /// What to read.
@@ -61,7 +63,8 @@ impl Log {
     pub fn read(&self, fetch: &Fetch, buffer: &mut Vec<u8>) -> Result<Chunk> {
         self.check_position(fetch.from)?;
         let mut from = fetch.from;
-        let mut cursor = fetch.cursor.filter(|cursor| cursor.offset == from);
+        let truncations = self.block.truncation_generation();
+        let mut cursor = fetch.cursor.filter(|cursor| cursor.offset == from && cursor.truncations == truncations);
         loop {
             if from >= fetch.bound {
                 return Ok(Chunk { batches: Vec::new(), len: 0, next: from, cursor: None });
@@ -76,7 +79,10 @@ impl Log {
                 }
                 result => result.map_err(|e| self.io_error("opening", slot.base, FileKind::Log, e))?,
             };
-            if let Some(chunk) = self.read_segment(segment, from, fetch, cursor, next_base, buffer)? {
+            if let Some(mut chunk) = self.read_segment(segment, from, fetch, cursor, next_base, buffer)? {
+                if let Some(cursor) = &mut chunk.cursor {
+                    cursor.truncations = truncations;
+                }
                 return Ok(chunk);
             }
             let Some(next) = next_base else {
@@ -187,6 +193,27 @@ impl Log {
         }))
     }
 
+    /// The error for a batch of a chunk whose header is sound, and whose records are not.
+    pub fn unreadable(&self, chunk: &Chunk, range: &Range<usize>, from: Offset, reason: &BatchError) -> Error {
+        let header = chunk.batches.iter().find(|(at, _)| at == range).map(|(_, header)| header);
+        let (file, position) = match chunk.cursor {
+            Some(end) => {
+                (self.relative(end.segment, FileKind::Log), end.position.0 - chunk.len as u64 + range.start as u64)
+            }
+            None => (self.partition.to_string(), 0),
+        };
+        Error::corrupt(Damage {
+            topic: self.partition.topic.clone(),
+            partition: self.partition.partition,
+            first_offset: header.map_or(from, |header| header.base_offset.max(from)).0,
+            next_offset: header.map_or(from.plus(1), BatchHeader::next_offset).0,
+            file,
+            position,
+            bytes: range.len() as u64,
+            reason: reason.to_string(),
+        })
+    }
+
     fn damaged(
         &self,
         segment: &Segment,
@@ -284,6 +311,6 @@ fn split(
         at += header.size;
     };
     chunk.len = at;
-    chunk.cursor = Some(Cursor { segment, position: start.plus(at), offset: chunk.next });
+    chunk.cursor = Some(Cursor { segment, position: start.plus(at), offset: chunk.next, truncations: 0 });
     (chunk, needed)
 }

@@ -91,18 +91,7 @@ impl fmt::Display for Report {
             writeln!(f, "{cut}")?;
         }
         for damage in &self.damage {
-            writeln!(
-                f,
-                "{}-{}: {} at position {}: {} bytes are damaged ({}); offsets {} to {} cannot be read",
-                damage.topic,
-                damage.partition,
-                damage.file,
-                damage.position,
-                damage.bytes,
-                damage.reason,
-                damage.first_offset,
-                damage.next_offset - 1
-            )?;
+            writeln!(f, "{damage}")?;
         }
         for finding in &self.findings {
             writeln!(f, "{}: {}", finding.file, finding.what)?;

@@ -14,7 +14,7 @@ use crate::types::{Offset, Position};
 impl Loader<'_> {
     /// The segments that count, after leftovers of deletions and swaps are settled.
     pub(super) fn list_segments(&mut self) -> Result<BTreeMap<Offset, Arc<Slot>>> {
-        let entries = self.sys.disk.list(self.path).map_err(|e| self.error("listing the files", e))?;
+        let entries = self.entries().map_err(|e| self.error("listing the files", e))?;
         let has_leftovers =
             entries.iter().any(|entry| parse_name(&entry.name).is_some_and(|(_, _, s)| s != Suffix::None));
         let entries = if has_leftovers && !self.read_only {
@@ -44,6 +44,14 @@ impl Loader<'_> {
             self.drop_orphan_indexes(&entries, &segments)?;
         }
         Ok(segments)
+    }
+
+    /// What is in the directory. A reader finds nothing where the making of a partition was interrupted.
+    pub(super) fn entries(&self) -> io::Result<Vec<Entry>> {
+        match self.sys.disk.list(self.path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.read_only => Ok(Vec::new()),
+            entries => entries,
+        }
     }
 
     /// `.swap` logs that a reader must use in place of the segments in their range.

@@ -82,7 +82,10 @@ pub fn create_partition(dir: &LogDir, partition: &TopicPartition, topic_id: Uuid
         disk.sync_dir(&path)?;
         disk.sync_dir(dir.path())
     };
-    make().map_err(|e| Error::io(format_args!("creating {}", path.display()), e))
+    make().map_err(|e| {
+        dir.mark_failed(); // what is there may not be durable: the next opener looks at it
+        Error::io(format_args!("creating {}", path.display()), e)
+    })
 }
 
 pub(super) fn load(

@@ -26,7 +26,12 @@ impl Loader<'_> {
             Err(what) => {
                 let file = format!("{}/{LEADER_EPOCHS}", self.partition);
                 self.report.finding(file, format!("{what}; the epochs are taken from the batches"));
-                self.epochs_of_batches(segments).map_err(|e| self.error("reading the leader epochs", e))
+                let epochs =
+                    self.epochs_of_batches(segments).map_err(|e| self.error("reading the leader epochs", e))?;
+                if !self.read_only && self.dir.is_writing() {
+                    self.write_epochs(&epochs)?;
+                }
+                Ok(epochs)
             }
         }
     }
@@ -51,7 +56,7 @@ impl Loader<'_> {
     }
 
     fn snapshots(&self) -> Result<Vec<Offset>> {
-        let entries = self.sys.disk.list(self.path).map_err(|e| self.error("listing the files", e))?;
+        let entries = self.entries().map_err(|e| self.error("listing the files", e))?;
         let snapshot = |entry: &Entry| match parse_name(&entry.name) {
             Some((offset, FileKind::Snapshot, Suffix::None)) => Some(offset),
             _ => None,

@@ -383,8 +383,16 @@ impl SimDisk {
         }
     }
 
+    /// As [`transfer`](Self::transfer), for calls that a signal does not interrupt: the real system repeats them itself.
+    fn call(&self) -> io::Result<()> {
+        match self.transfer() {
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
+            _ => Ok(()),
+        }
+    }
+
     /// Counts a call; fails it if that was planned. `true`: do half of it.
-    fn call(&self) -> io::Result<bool> {
+    fn transfer(&self) -> io::Result<bool> {
         if !self.is_watched() {
             return Ok(false);
         }
@@ -652,7 +660,7 @@ impl SimFile {
 
 impl File for SimFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        let half = self.disk.call()?;
+        let half = self.disk.transfer()?;
         let content = self.inode.read();
         let available = content.cached.get(position as usize..).unwrap_or_default();
         let mut count = available.len().min(buffer.len());
@@ -664,7 +672,7 @@ impl File for SimFile {
     }
 
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
-        let half = self.disk.call()?;
+        let half = self.disk.transfer()?;
         let mut bytes = if half && bytes.len() > 1 { &bytes[..bytes.len() / 2] } else { bytes };
         self.change(|content| {
             let old_len = content.cached.len() as u64;
@@ -710,7 +718,7 @@ impl File for SimFile {
     fn sync_data(&self) -> io::Result<()> {
         let result = self.disk.call();
         if !self.disk.is_watched() {
-            return result.map(|_| ());
+            return result;
         }
         let mut content = self.inode.content.write().unwrap_or_else(PoisonError::into_inner);
         let content = &mut *content;
@@ -726,7 +734,7 @@ impl File for SimFile {
         }
         // After a failure the kernel calls the pages clean: a later sync will not write them.
         self.disk.write_down(|| Event::Sync { file: self.inode.id, ok });
-        result.map(|_| ())
+        result
     }
 
     fn stat(&self) -> io::Result<Stat> {

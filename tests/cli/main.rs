@@ -1,0 +1,11 @@
+//! The `klog` command, run as a person or a script runs it.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
+
+mod command;
+
+mod explaining;
+mod mistakes;
+mod records;
+mod seed;
+mod topics;

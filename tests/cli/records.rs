@@ -1,0 +1,137 @@
+//! `klog produce` and `klog consume`.
+
+use std::io::Write;
+
+use crate::command::Place;
+
+const EVERYTHING: &str = "%t/%p/%o/%T/%k/%s/%h\\n";
+
+#[test]
+fn lines_come_back_as_they_went_in() {
+    let place = Place::with_topic("t");
+    let lines = "one\n\n two \ntränen\nlast without an end";
+    place.done_with(&["produce", "t"], lines.as_bytes());
+    assert_eq!(place.done(&["consume", "t"]), format!("{lines}\n"));
+}
+
+#[test]
+fn bytes_that_are_no_text_come_back_as_they_went_in() {
+    let place = Place::with_topic("t");
+    let bytes = b"\xff\xfe\x00\x01\x1b[31m\r\n";
+    place.done_with(&["produce", "t"], bytes);
+    assert_eq!(place.run(&["consume", "t"]).stdout, bytes);
+    let json = place.done(&["--json", "consume", "t"]);
+    assert!(json.contains(r#""value":{"base64":"//4AARtbMzFtDQ=="}"#), "{json}");
+}
+
+#[test]
+fn every_codec_gives_the_same_records() {
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let place = Place::with_topic("t");
+        let lines: String = (0..500).map(|n| format!("record number {n}\n")).collect();
+        place.done_with(&["produce", "t", "--compression", codec], lines.as_bytes());
+        assert_eq!(place.done(&["consume", "t"]), lines, "{codec}");
+        let dumped = place.done(&["dump", "--no-records", &place.file("t-0/00000000000000000000.log")]);
+        assert!(dumped.contains(&format!("compresscodec: {codec} ")), "{dumped}");
+    }
+}
+
+#[test]
+fn keys_headers_times_and_nulls_are_kept() {
+    let place = Place::with_topic("t");
+    let args = ["produce", "t", "-K", ":", "-H", "from=cli", "-H", "n=1", "--timestamp", "1000", "--null", "NULL"];
+    place.done_with(&args, b"a:b:c\nno key\nd:NULL\n");
+    let said = place.done(&["consume", "t", "--format", EVERYTHING]);
+    assert_eq!(said, "t/0/0/1000/a/b:c/from=cli,n=1\nt/0/1/1000//no key/from=cli,n=1\nt/0/2/1000/d//from=cli,n=1\n");
+    let json = place.done(&["--json", "consume", "t", "--offset", "2"]);
+    assert!(json.contains(r#""key":"d","value":null,"headers":["#), "{json}");
+}
+
+#[test]
+fn reading_begins_where_it_is_told_to() {
+    let place = Place::with_topic("t");
+    for n in 0..6 {
+        place.done_with(&["produce", "t", "--timestamp", &(n * 1000).to_string()], format!("{n}\n").as_bytes());
+    }
+    let consume = |args: &[&str]| {
+        let args: Vec<_> = ["consume", "t"].into_iter().chain(args.iter().copied()).collect();
+        place.done(&args).replace('\n', "")
+    };
+    assert_eq!(consume(&[]), "012345");
+    assert_eq!(consume(&["--from-beginning"]), "012345");
+    assert_eq!(consume(&["--offset", "4"]), "45");
+    assert_eq!(consume(&["--offset", "-2"]), "45");
+    assert_eq!(consume(&["--offset", "-200"]), "012345");
+    assert_eq!(consume(&["--offset", "latest"]), "");
+    assert_eq!(consume(&["--offset", "earliest", "-n", "2"]), "01");
+    assert_eq!(consume(&["--at", "2500"]), "345");
+    assert_eq!(consume(&["--at", "1970-01-01T00:00:05Z"]), "5");
+    assert_eq!(consume(&["--at", "9999999"]), "");
+    assert_eq!(consume(&["-n", "0"]), "");
+}
+
+#[test]
+fn partitions_can_be_chosen() {
+    let place = Place::new();
+    place.done(&["topics", "create", "t", "--partitions", "3"]);
+    for p in ["0", "1", "2"] {
+        place.done_with(&["produce", "t", "--partition", p], format!("to {p}\n").as_bytes());
+    }
+    assert_eq!(place.done(&["consume", "t", "--partition", "1"]), "to 1\n");
+    assert_eq!(place.done(&["consume", "t"]).lines().count(), 3);
+}
+
+#[test]
+fn several_topics_are_read_in_one_go() {
+    let place = Place::with_topic("a");
+    place.done_with(&["produce", "a"], b"from a\n");
+    place.done_with(&["produce", "b", "--create"], b"from b\n");
+    let said = place.done(&["consume", "a", "b", "--format", "%t %s\\n"]);
+    let mut lines: Vec<_> = said.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["a from a", "b from b"]);
+}
+
+#[test]
+fn json_says_where_each_record_went() {
+    let place = Place::with_topic("t");
+    let said = place.done_with(&["--json", "produce", "t", "--timestamp", "5"], b"a\nb\n");
+    let expected = |offset: i64| format!(r#"{{"topic":"t","partition":0,"offset":{offset},"timestamp":5}}"#);
+    assert_eq!(said, format!("{}\n{}\n", expected(0), expected(1)));
+}
+
+#[test]
+fn following_is_refused_rather_than_done_by_halves() {
+    let place = Place::with_topic("t");
+    let said = place.fails(&["consume", "t", "--follow"]);
+    assert!(said.contains("--follow is not supported yet"), "{said}");
+}
+
+#[test]
+fn a_record_that_is_too_large_is_refused_and_those_before_it_are_kept() {
+    let place = Place::new();
+    place.done(&["topics", "create", "t", "--config", "max.message.bytes=1000"]);
+    let mut input = b"small\n".to_vec();
+    input.extend([b'x'; 5000]);
+    input.push(b'\n');
+    let said = place.run_with(&["produce", "t", "-X", "batch.size=0"], &input).assert_failed(1);
+    assert!(said.contains("1000") && said.contains("max.message.bytes"), "{said}");
+    assert!(said.contains("1 records were acknowledged before"), "{said}");
+    assert_eq!(place.done(&["consume", "t"]), "small\n");
+}
+
+#[test]
+fn a_damaged_record_is_told_of_and_stepped_over() {
+    let place = Place::with_topic("t");
+    for n in 0..3 {
+        place.done_with(&["produce", "t"], format!("record {n}\n").as_bytes());
+    }
+    let log = place.file("t-0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::File::options().write(true).open(&log).unwrap().write_all(&bytes).unwrap();
+    let said = place.run(&["consume", "t"]);
+    assert_eq!((said.code, said.text().as_str()), (0, "record 0\nrecord 2\n"));
+    assert!(said.stderr.contains("offset 1") && said.stderr.contains("00000000000000000000.log"), "{}", said.stderr);
+}
