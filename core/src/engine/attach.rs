@@ -103,7 +103,7 @@ impl Drop for Attachment {
         if self.generation != generation() {
             return; // a child: the fork handler closed the descriptors, and their numbers may mean other files by now
         }
-        for file in self.files.drain(..) {
+        for file in std::mem::take(&mut *self.files) {
             keep_open_in_child(&file);
         }
     }

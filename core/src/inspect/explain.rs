@@ -32,12 +32,14 @@ pub fn explain(
             explain_batches(&file, is_metadata, each)
         }
         Content::OffsetIndex { base } => entries(sys, path, 8, each, |fields| {
-            fields.number::<4>("relativeOffset", |offset| format!("offset {}", base.0 + offset));
+            fields.number::<4>("relativeOffset", |offset| format!("offset {}", base.0.saturating_add(offset)));
             fields.number::<4>("position", |_| "byte of the .log where the append begins".into());
         }),
         Content::TimeIndex { base } => entries(sys, path, 12, each, |fields| {
             fields.number::<8>("timestamp", |at| iso_date(TimestampMs(at)));
-            fields.number::<4>("relativeOffset", |offset| format!("no later record up to offset {}", base.0 + offset));
+            fields.number::<4>("relativeOffset", |offset| {
+                format!("no later record up to offset {}", base.0.saturating_add(offset))
+            });
         }),
         Content::TransactionIndex => entries(sys, path, 34, each, |fields| {
             fields.number::<2>("version", |_| "of the entry".into());
@@ -156,7 +158,7 @@ fn producers(bytes: &[u8], each: &mut dyn FnMut(Part) -> io::Result<()>) -> io::
         fields.number::<2>("version", |_| "of the file's form".into())?;
         fields.checksum("crc", |stored| match crc32c::crc32c(&bytes[6..]) {
             computed if computed == stored => "CRC-32C of what follows: right".into(),
-            computed => format!("WRONG: CRC-32C of what follows is {computed:08x}"),
+            computed => format!("WRONG: {computed:08x} is computed"),
         })?;
         fields.number::<4>("producerEntries", |_| "producers that follow".into())
     })();

@@ -90,7 +90,7 @@ fn batch_header(fields: &mut Fields<'_>, header: &BatchHeader, size: usize, prob
         fields.number::<4>("partitionLeaderEpoch", |epoch| or_none(epoch, "leader that appended the batch"))?;
         fields.number::<1>("magic", |_| "format version".into())?;
         fields.checksum("crc", |_| match problem {
-            Some(BatchError::Crc { computed, .. }) => format!("WRONG: CRC-32C of what follows is {computed:08x}"),
+            Some(BatchError::Crc { computed, .. }) => format!("WRONG: {computed:08x} is computed"),
             _ => "CRC-32C of what follows: right".into(),
         })?;
         fields.number::<2>("attributes", |_| attributes(header))?;
@@ -233,7 +233,7 @@ fn message(fields: &mut Fields<'_>, header: &BatchHeader, problem: Option<&Batch
         fields.number::<8>("offset", |_| String::new())?;
         fields.number::<4>("messageSize", |_| "bytes behind this field".into())?;
         fields.checksum("crc", |_| match problem {
-            Some(BatchError::Crc { computed, .. }) => format!("WRONG: CRC-32 of what follows is {computed:08x}"),
+            Some(BatchError::Crc { computed, .. }) => format!("WRONG: {computed:08x} is computed"),
             _ => "CRC-32 of what follows: right".into(),
         })?;
         fields.number::<1>("magic", |_| "format version".into())?;

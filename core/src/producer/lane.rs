@@ -187,7 +187,12 @@ impl Lane {
         let timestamp = match record.timestamp {
             None => open.began,
             Some(timestamp) => {
-                self.check_timestamp(timestamp, open.began)?;
+                if let Err(error) = self.check_timestamp(timestamp, open.began) {
+                    if open.builder.is_empty() {
+                        queue.open = None; // it would never be written, and keeps its lane alive
+                    }
+                    return Err(error);
+                }
                 TimestampMs(timestamp)
             }
         };

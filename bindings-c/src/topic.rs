@@ -1,0 +1,287 @@
+//! Topics and partitions: making, looking at, and taking away.
+
+use std::ffi::c_char;
+
+use klog::{NewTopic, OffsetSpec, PartitionDescription, TimestampMs, TopicConfig};
+
+use crate::admin::klog_admin;
+use crate::config::klog_config;
+use crate::error::klog_error;
+use crate::guard::{Failure, enter};
+use crate::rows::Kind::{Int, Text};
+use crate::rows::{Cell, klog_rows, report_rows};
+use crate::status::klog_status;
+
+/// Offsets that are found by what they mean.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum klog_special_offset {
+    /// The first one there is.
+    KLOG_EARLIEST = -2,
+    /// The one after the last that is visible.
+    KLOG_LATEST = -1,
+}
+
+pub(crate) const EARLIEST: i64 = klog_special_offset::KLOG_EARLIEST as i64;
+pub(crate) const LATEST: i64 = klog_special_offset::KLOG_LATEST as i64;
+
+/// Make a topic; it exists, durably, on return. partitions and replication_factor: 0 takes the engine's default. Of
+/// config, the options of topics count. KLOG_E_TOPIC_EXISTS; KLOG_E_INVALID for a name or a number that Kafka does not
+/// allow; KLOG_E_UNSUPPORTED for settings that klog does not have yet; KLOG_E_READ_ONLY. Nothing is changed then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn klog_topic_create(
+    admin: *mut klog_admin,
+    topic: *const c_char,
+    partitions: i32,
+    replication_factor: i32,
+    config: *const klog_config,
+    error: *mut *mut klog_error,
+) -> klog_status {
+    // SAFETY: the body hands on nothing but the arguments.
+    unsafe {
+        enter(error, |c| {
+            let unless_zero = |number: i32| (number != 0).then_some(number);
+            let topic = NewTopic {
+                name: c.text(topic, "topic")?.to_owned(),
+                partitions: unless_zero(partitions),
+                replication_factor: unless_zero(replication_factor),
+                configs: c.config(config).texts::<TopicConfig>(),
+            };
+            c.handle(admin)?.admin.create_topic(&topic)?;
+            Ok(())
+        })
+    }
+}
+
+/// Change options of a topic; they are in force, durably, on return. Every key of changes must be an option of topics; one
+/// that was set to NULL goes back to its default. KLOG_E_UNKNOWN_TOPIC; KLOG_E_CONFIG for another key; KLOG_E_UNSUPPORTED;
+/// KLOG_E_READ_ONLY. Nothing is changed then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn klog_topic_alter(
+    admin: *mut klog_admin,
+    topic: *const c_char,
+    changes: *const klog_config,
+    error: *mut *mut klog_error,
+) -> klog_status {
+    // SAFETY: the body hands on nothing but the arguments.
+    unsafe {
+        enter(error, |c| {
+            let (topic, changes) = (c.text(topic, "topic")?, c.handle(changes)?.changes());
+            Ok(c.handle(admin)?.admin.alter_topic(topic, &changes)?)
+        })
+    }
+}
+
+/// Remove a topic with all its records; it is gone, durably, on return. KLOG_E_UNKNOWN_TOPIC names the nearest topic;
+/// KLOG_E_INVALID for one of Kafka's own; KLOG_E_READ_ONLY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn klog_topic_delete(
+    admin: *mut klog_admin,
+    topic: *const c_char,
+    error: *mut *mut klog_error,
+) -> klog_status {
+    // SAFETY: the body hands on nothing but the arguments.
+    unsafe {
+        enter(error, |c| {
+            let topic = c.text(topic, "topic")?;
+            Ok(c.handle(admin)?.admin.delete_topic(topic)?)
+        })
+    }
+}
+
+/// All topics: topic, id, partitions, replication_factor, internal; by name. Free it with klog_rows_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn klog_topic_list(
+    admin: *mut klog_admin,
+    out: *mut *mut klog_rows,
+    error: *mut *mut klog_error,
+) -> klog_status {
+    // SAFETY: the body hands on nothing but the arguments.
+    unsafe {
+        enter(error, |c| {
+            let out = c.out(out, "out", std::ptr::null_mut())?;
+            let columns =
+                [("topic", Text), ("id", Text), ("partitions", Int), ("replication_factor", Int), ("internal", Int)];
+            let mut rows = klog_rows::new(columns);
+            for topic in c.handle(admin)?.admin.list_topics()? {
+                rows.push([
+                    topic.name.as_str().into(),
+                    topic.id.to_string().as_str().into(),
+                    topic.partitions.into(),
+                    topic.replication_factor.into(),
+                    topic.is_internal.into(),
+                ]);
+            }
+            out.give(rows);
+            Ok(())
+        })
+    }
+}
+
+/// The options that a topic has of its own: key, value. All others are as the cluster has them. Free it with
+/// klog_rows_free(). KLOG_E_UNKNOWN_TOPIC names the nearest topic.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn klog_topic_config_list(
+    admin: *mut klog_admin,
+    topic: *const c_char,
+    out: *mut *mut klog_rows,
+    error: *mut *mut klog_error,
+) -> klog_status {
+    // SAFETY: the body hands on nothing but the arguments.
+    unsafe {
+        enter(error, |c| {
+            let out = c.out(out, "out", std::ptr::null_mut())?;
+            let topic = c.text(topic, "topic")?;
+            let mut rows = klog_rows::new([("key", Text), ("value", Text)]);
+            for (key, value) in &c.handle(admin)?.admin.describe_topic(topic)?.configs {
+                rows.push([key.as_str().into(), value.as_str().into()]);
+            }
+            out.give(rows);
+            Ok(())
+        })
+    }
+}
+
+/// The partitions of a topic or, with NULL, of all: topic, partition, leader, leader_epoch, replicas, isr,
+/// log_start_offset, last_stable_offset, high_watermark, log_end_offset, bytes, segments. Free it with klog_rows_free().
+/// KLOG_E_UNKNOWN_TOPIC names the nearest topic.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn klog_partition_list(
+    admin: *mut klog_admin,
+    topic: *const c_char,
+    out: *mut *mut klog_rows,
+    error: *mut *mut klog_error,
+) -> klog_status {
+    // SAFETY: the body hands on nothing but the arguments.
+    unsafe {
+        enter(error, |c| {
+            let out = c.out(out, "out", std::ptr::null_mut())?;
+            let topic = c.optional_text(topic, "topic")?;
+            out.give(partition_rows(&c.handle(admin)?.admin, topic)?);
+            Ok(())
+        })
+    }
+}
+
+fn partition_rows(admin: &klog::Admin, topic: Option<&str>) -> Result<klog_rows, Failure> {
+    let mut rows = klog_rows::new([
+        ("topic", Text),
+        ("partition", Int),
+        ("leader", Int),
+        ("leader_epoch", Int),
+        ("replicas", Text),
+        ("isr", Text),
+        ("log_start_offset", Int),
+        ("last_stable_offset", Int),
+        ("high_watermark", Int),
+        ("log_end_offset", Int),
+        ("bytes", Int),
+        ("segments", Int),
+    ]);
+    let names = match topic {
+        Some(name) => vec![name.to_owned()],
+        None => admin.list_topics()?.into_iter().map(|topic| topic.name).collect(),
+    };
+    for name in names {
+        for partition in &admin.describe_topic(&name)?.partitions {
+            rows.push(partition_row(&name, partition));
+        }
+    }
+    Ok(rows)
+}
+
+fn partition_row(topic: &str, of: &PartitionDescription) -> [Cell; 12] {
+    [
+        topic.into(),
+        of.partition.into(),
+        of.leader.into(),
+        of.leader_epoch.into(),
+        of.replicas.as_slice().into(),
+        of.isr.as_slice().into(),
+        of.log_start_offset.into(),
+        of.last_stable_offset.into(),
+        of.high_watermark.into(),
+        of.log_end_offset.into(),
+        of.bytes.into(),
+        (of.segments as u64).into(),
+    ]
+}
+
+/// The first offset whose record is not older than timestamp; with KLOG_EARLIEST or KLOG_LATEST, the first offset or the
+/// next one. *offset is -1 when there is none. KLOG_E_UNKNOWN_TOPIC.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn klog_topic_offset_at(
+    admin: *mut klog_admin,
+    topic: *const c_char,
+    partition: i32,
+    timestamp: i64,
+    offset: *mut i64,
+    error: *mut *mut klog_error,
+) -> klog_status {
+    // SAFETY: the body hands on nothing but the arguments.
+    unsafe {
+        enter(error, |c| {
+            let out = c.out(offset, "offset", -1)?;
+            let topic = c.text(topic, "topic")?;
+            let which = match timestamp {
+                EARLIEST => OffsetSpec::Earliest,
+                LATEST => OffsetSpec::Latest,
+                0.. => OffsetSpec::At(TimestampMs(timestamp)),
+                _ => return Err(Failure::invalid(format!("timestamp is {timestamp}, before 1970"))),
+            };
+            out.set(c.handle(admin)?.admin.list_offset(topic, partition, which)?.offset);
+            Ok(())
+        })
+    }
+}
+
+/// Delete the records of a partition before before_offset; -1 deletes all that are visible. *log_start_offset, which may
+/// be NULL, is where the log begins now, durably. KLOG_E_OFFSET_OUT_OF_RANGE above the high watermark;
+/// KLOG_E_UNKNOWN_TOPIC; KLOG_E_READ_ONLY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn klog_topic_delete_records(
+    admin: *mut klog_admin,
+    topic: *const c_char,
+    partition: i32,
+    before_offset: i64,
+    log_start_offset: *mut i64,
+    error: *mut *mut klog_error,
+) -> klog_status {
+    // SAFETY: the body hands on nothing but the arguments.
+    unsafe {
+        enter(error, |c| {
+            let out = c.optional_out(log_start_offset, -1);
+            let topic = c.text(topic, "topic")?;
+            let before = match before_offset {
+                -1 => None,
+                0.. => Some(before_offset),
+                _ => return Err(Failure::invalid(format!("before_offset is {before_offset}; it is -1, 0 or more"))),
+            };
+            let start = c.handle(admin)?.admin.delete_records(topic, partition, before)?;
+            if let Some(out) = out {
+                out.set(start);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Read everything and check everything: batches, indexes, in one topic or, with NULL, in all. The columns are those of
+/// klog_engine_report(); free them with klog_rows_free(). No row is good news. KLOG_E_UNKNOWN_TOPIC.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn klog_topic_verify(
+    admin: *mut klog_admin,
+    topic: *const c_char,
+    out: *mut *mut klog_rows,
+    error: *mut *mut klog_error,
+) -> klog_status {
+    // SAFETY: the body hands on nothing but the arguments.
+    unsafe {
+        enter(error, |c| {
+            let out = c.out(out, "out", std::ptr::null_mut())?;
+            let topic = c.optional_text(topic, "topic")?;
+            out.give(report_rows(&c.handle(admin)?.admin.verify(topic)?));
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! Every program of this folder, compiled and run.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::library::{LIBRARIES, Link, bin, compile, has_sanitizers, is_on_path, repository, run};
+
+fn source(name: &str) -> PathBuf {
+    repository(&format!("tests/c/{name}.c"))
+}
+
+fn place() -> TempDir {
+    tempfile::tempdir().expect("a place to write")
+}
+
+/// Says what was not tested, past the harness, which keeps what tests print to itself.
+fn skipped(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("the line can be written");
+}
+
+/// Runs a program, which must end well and say nothing but what it skipped.
+fn run_silently(command: &mut Command) {
+    // Cargo lets its tests find libraries of its own; a program is to find the one that it was linked with.
+    let output = run(command.env_remove("LD_LIBRARY_PATH"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().filter(|line| line.starts_with("SKIPPED: ")).for_each(skipped);
+    let rest: Vec<&str> = text.lines().filter(|line| !line.starts_with("SKIPPED: ")).collect();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(rest.is_empty() && errors.is_empty(), "{command:?} says {rest:?} and {errors:?}");
+}
+
+/// Compiles a program against the shared library.
+fn compiled(name: &str) -> PathBuf {
+    let program = bin(name);
+    compile(&source(name), &LIBRARIES.shipped, Link::Shared, &program);
+    program
+}
+
+/// Compiles a program of this folder and runs it with an empty place to write.
+fn check(name: &str) {
+    let place = place();
+    run_silently(Command::new(compiled(name)).arg(place.path()));
+}
+
+#[test]
+fn statuses_and_errors() {
+    check("status");
+}
+
+#[test]
+fn settings_by_name() {
+    check("config");
+}
+
+#[test]
+fn engines() {
+    check("engine");
+}
+
+#[test]
+fn topics_and_partitions() {
+    check("topic");
+}
+
+#[test]
+fn producers() {
+    check("producer");
+}
+
+#[test]
+fn consumers_and_batches() {
+    check("consumer");
+}
+
+#[test]
+fn null_in_every_place() {
+    check("nulls");
+}
+
+#[test]
+fn handles_freed_in_every_order() {
+    check("frees");
+}
+
+#[test]
+fn threads() {
+    check("threads");
+}
+
+#[test]
+fn other_processes() {
+    check("process");
+}
+
+#[test]
+fn a_disk_that_does_not_flush() {
+    check("flush");
+}
+
+#[test]
+fn a_panic_never_crosses() {
+    let (program, place) = (bin("panic"), place());
+    compile(&source("panic"), &LIBRARIES.panicking, Link::Shared, &program);
+    run_silently(Command::new(program).arg(place.path()));
+}
+
+#[test]
+fn the_static_library_does_the_same() {
+    for name in ["producer", "consumer", "threads"] {
+        let (program, place) = (bin(&format!("{name}-static")), place());
+        compile(&source(name), &LIBRARIES.shipped, Link::Static, &program);
+        run_silently(Command::new(program).arg(place.path()));
+    }
+}
+
+#[test]
+fn the_seed_is_the_bytes_that_kafka_writes() {
+    let place = place();
+    run_silently(Command::new(compiled("seed")).arg(place.path()));
+    let log = place.path().join("data/peter-overview01-0/00000000000000000000.log");
+    let bytes = fs::read(log).expect("the segment is there");
+    assert_eq!(bytes.len(), 82);
+    let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hash, "4ee08df96fb5a1c1783b3d0e85dc4456133cb650b6933231c748863b11979d10");
+}
+
+/// Memory that is used after it was freed, read before it was written, or never given back.
+#[test]
+fn valgrind_finds_nothing() {
+    if !is_on_path("valgrind") {
+        skipped("SKIPPED: leaks and wrong reads of the C interface: valgrind is not installed");
+        return;
+    }
+    for name in ["nulls", "producer", "consumer"] {
+        let (program, place) = (bin(&format!("{name}-valgrind")), place());
+        compile(&source(name), &LIBRARIES.shipped, Link::Shared, &program);
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite,indirect"]);
+        valgrind.arg("--errors-for-leak-kinds=definite,indirect").arg(program).arg(place.path());
+        run_silently(&mut valgrind);
+    }
+}
+
+/// The same from the program's side: a pointer that klog took back or gave too short. Leaks are valgrind's.
+#[test]
+fn sanitizers_find_nothing() {
+    if !has_sanitizers() {
+        skipped("SKIPPED: sanitized programs with the C interface: cc has no sanitizers");
+        return;
+    }
+    for name in ["config", "consumer", "engine", "frees", "nulls", "process", "producer", "status", "threads", "topic"]
+    {
+        let (program, place) = (bin(&format!("{name}-sanitized")), place());
+        compile(&source(name), &LIBRARIES.shipped, Link::Sanitized, &program);
+        run_silently(Command::new(program).arg(place.path()).env("ASAN_OPTIONS", "detect_leaks=0"));
+    }
+}

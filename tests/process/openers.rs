@@ -1,0 +1,63 @@
+//! Who comes second.
+
+use klog::{Engine, ErrorCode, Mode, OpenOptions};
+
+use crate::other::Other;
+
+#[test]
+fn a_second_opener_is_told_who_is_first_since_when() {
+    let root = tempfile::tempdir().unwrap();
+    let mut other = Other::start("hold", root.path());
+    assert_eq!(other.line().as_deref(), Some("open"));
+    let error = Engine::open(root.path()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Locked);
+    let said = error.message();
+    assert!(said.contains(&format!("process {} (klog-test-child)", other.id())), "{said}");
+    assert!(said.contains("which opened it at 20"), "{said}");
+    assert!(said.contains(root.path().to_str().unwrap()), "{said}");
+    other.end();
+    Engine::open(root.path()).unwrap().close().unwrap();
+}
+
+#[test]
+fn a_second_engine_of_the_same_process_is_refused_too() {
+    let root = tempfile::tempdir().unwrap();
+    let first = Engine::open(root.path()).unwrap();
+    let error = Engine::open(root.path()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Locked);
+    assert!(error.message().contains("this process"), "{error}");
+    first.close().unwrap();
+    Engine::open(root.path()).unwrap().close().unwrap();
+}
+
+#[test]
+fn a_killed_process_leaves_the_directory_to_the_next_one_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let mut other = Other::start("hold", root.path());
+    assert_eq!(other.line().as_deref(), Some("open"));
+    other.kill();
+    Engine::open(root.path()).unwrap().close().unwrap();
+}
+
+#[test]
+fn readers_come_and_go_beside_a_writer() {
+    let root = tempfile::tempdir().unwrap();
+    let mut other = Other::start("hold", root.path());
+    assert_eq!(other.line().as_deref(), Some("open"));
+    for _ in 0..3 {
+        let reader = OpenOptions::new().mode(Mode::ReadOnly).open(root.path()).unwrap();
+        assert!(reader.admin().list_topics().unwrap().is_empty());
+        reader.close().unwrap();
+    }
+    other.end();
+}
+
+#[test]
+fn of_ten_processes_that_open_at_once_one_at_a_time_has_the_directory() {
+    let root = tempfile::tempdir().unwrap();
+    Engine::open(root.path()).unwrap().close().unwrap();
+    let others: Vec<Other> = (0..10).map(|_| Other::start("append", root.path())).collect();
+    let mut offsets: Vec<i64> = others.into_iter().flat_map(Other::rest).map(|line| line.parse().unwrap()).collect();
+    offsets.sort_unstable();
+    assert!(offsets.iter().copied().eq(0..100), "{offsets:?}");
+}
