@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use klog::config::nearest;
 use klog::{ConsumerConfig, EngineConfig, ErrorCode, Mode, ProducerConfig, TopicConfig};
 
 use crate::error::{c_text, klog_error};
@@ -147,26 +148,8 @@ fn check(name: &str, value: Option<&str>) -> Result<(), Failure> {
 fn unknown(name: &str) -> klog::Error {
     let tables =
         [Opening::TABLE, EngineConfig::TABLE, TopicConfig::TABLE, ProducerConfig::TABLE, ConsumerConfig::TABLE];
-    let best = tables.into_iter().flatten().map(|known| (edits(name, known), *known)).min();
-    let hint = match best {
-        Some((edits, known)) if edits <= name.len().max(2) / 2 => format!("; did you mean '{known}'?"),
-        _ => String::new(),
-    };
+    let hint = nearest(name, &tables.concat()).map(|known| format!("; did you mean '{known}'?")).unwrap_or_default();
     klog::Error::new(ErrorCode::InvalidConfig, format!("there is no option '{name}'{hint}"))
-}
-
-/// Insertions, deletions and replacements between two texts (Levenshtein).
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// Reads lines of `name=value`.

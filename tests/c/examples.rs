@@ -39,6 +39,22 @@ fn the_first_steps_print_what_they_sent() {
 }
 
 #[test]
+fn the_program_of_the_readme_compiles_and_prints_what_it_sent() {
+    let readme = std::fs::read_to_string(repository("README.md")).expect("the README is there");
+    let (_, rest) = readme.split_once("```c\n").expect("it has a program in C");
+    let (source, _) = rest.split_once("```").expect("which ends");
+    let place = tempfile::tempdir().expect("a place to write");
+    std::fs::write(place.path().join("greet.c"), source).expect("a file can be written");
+    let mut cc = Command::new("cc");
+    cc.current_dir(place.path()).args(["-std=c99", "-Wall", "-Wextra", "-Werror", "greet.c", "-o", "greet", "-I"]);
+    run(cc.arg(repository("include")).arg("-L").arg(&LIBRARIES.built).arg("-lklog"));
+    let mut greet = Command::new(place.path().join("greet"));
+    greet.current_dir(place.path()).env("LD_LIBRARY_PATH", &LIBRARIES.built);
+    assert_eq!(output_of(&mut greet), "0 hello from C\n");
+    assert_eq!(print_topic(&place.path().join("data"), "greetings"), "hello from C\n");
+}
+
+#[test]
 fn a_topic_is_printed_whole() {
     let place = tempfile::tempdir().expect("a place to write");
     let engine = klog::Engine::open(place.path()).expect("a directory");

@@ -46,11 +46,14 @@ impl fmt::Debug for Admin {
     }
 }
 
-impl Admin {
-    pub(crate) fn new(engine: Engine) -> Self {
-        Admin { engine }
+impl Engine {
+    /// The verbs about topics, partitions and settings.
+    pub fn admin(&self) -> Admin {
+        Admin { engine: self.clone() }
     }
+}
 
+impl Admin {
     /// Makes a topic. It exists, durably, on return.
     ///
     /// # Errors
@@ -144,7 +147,7 @@ impl Admin {
         cluster.check_writable()?;
         let found = cluster.topic(topic)?;
         let log = found.partition(cluster, partition)?.log();
-        Ok(log.delete_records(before.map(Offset))?.0)
+        Ok(cluster.spare().allow(|| log.delete_records(before.map(Offset)))?.0)
     }
 
     /// Deletes now what the topics' retention lets go of, without waiting for the next round. Returns how many segments went.

@@ -93,8 +93,26 @@ impl fmt::Debug for Consumer {
     }
 }
 
+impl Engine {
+    /// A consumer with the default settings.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn consumer(&self) -> Result<Consumer> {
+        self.consumer_with(ConsumerConfig::default())
+    }
+
+    /// A consumer.
+    ///
+    /// # Errors
+    /// `Closed`, `Unsupported` for settings that klog does not have yet.
+    pub fn consumer_with(&self, config: ConsumerConfig) -> Result<Consumer> {
+        Consumer::new(self.clone(), config)
+    }
+}
+
 impl Consumer {
-    pub(crate) fn new(engine: Engine, config: ConsumerConfig) -> Result<Consumer> {
+    fn new(engine: Engine, config: ConsumerConfig) -> Result<Consumer> {
         if !config.group_id.is_empty() {
             return Err(Error::new(
                 ErrorCode::Unsupported,
@@ -312,7 +330,14 @@ impl Consumer {
             if reader.paused {
                 continue;
             }
-            match reader.next(&self.config, max_records, &mut self.spare) {
+            let mut result = reader.next(&self.config, max_records, &mut self.spare);
+            if let Err(error) = &result
+                && error.code() == ErrorCode::OffsetOutOfRange
+            {
+                reader.reset(error, self.config.auto_offset_reset)?;
+                result = reader.next(&self.config, max_records, &mut self.spare);
+            }
+            match result {
                 Ok(None) => {}
                 Ok(Some(batch)) => {
                     // A partition that has more keeps its turn until what was decoded is handed out.

@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Appended, Batch, Log, LogDir, Opening, Report, Watermark, create_partition};
 use crate::replica::Replica;
 use crate::shm::Bell;
-use crate::sys::{Disk, Sys, Wait, Woken, write_atomically};
+use crate::sys::{Disk, Sys, Wait, Woken, read_whole, write_atomically};
 use crate::types::{LeaderEpoch, Offset, TopicPartition, Uuid};
 
 /// Somebody who holds records that are not written yet.
@@ -266,7 +266,8 @@ impl Cluster {
         let log = Log::open(&self.dir, partition.clone(), config, opening, &mut report);
         self.tell(report);
         let replica = Replica::new(log?, self.sys.clone(), self.bell.clone());
-        let may_have_shown = durability == Durability::Os && replica.log().block().log_end() > Offset::ZERO;
+        // Also where nothing is left: what was shown may be all that there was.
+        let may_have_shown = durability == Durability::Os;
         if may_have_shown && !self.read_only && !self.dir.was_clean() {
             replica.require_epoch();
         }
@@ -333,14 +334,21 @@ impl Cluster {
     }
 
     /// Writes what an interruption kept from being written, or damaged: a broker refuses a directory without it. Not in a
-    /// directory that was closed in order.
+    /// directory that was closed in order. Where it cannot be written the next opener tries again.
     fn write_topic_id(&self, file: &str, id: Uuid) -> Result<()> {
         if self.read_only || !self.dir.is_writing() || id == Uuid::ZERO {
             return Ok(());
         }
         let path = self.path.join(file);
-        write_atomically(&self.sys.disk, &path, format!("version: 0\ntopic_id: {id}").as_bytes())
-            .map_err(|e| Error::io(format_args!("writing {}", path.display()), e))
+        match read_whole(&self.sys.disk, &path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            // What cannot be read may be good.
+            content => drop(content.map_err(|e| Error::io(format_args!("reading {}", path.display()), e))?),
+        }
+        if write_atomically(&self.sys.disk, &path, format!("version: 0\ntopic_id: {id}").as_bytes()).is_err() {
+            self.dir.mark_failed();
+        }
+        Ok(())
     }
 
     /// Opens, and so recovers, every partition that this broker has.
@@ -487,7 +495,7 @@ impl Cluster {
         self.duties.after(delay, Arc::new(RemoveDuty { sys: self.sys.clone(), paths }));
     }
 
-    pub(super) fn spare(&self) -> &Spare {
+    pub(crate) fn spare(&self) -> &Spare {
         &self.spare
     }
 

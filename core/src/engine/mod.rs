@@ -21,12 +21,9 @@ pub(crate) use duties::Duty;
 pub(crate) use topic::Topic;
 pub use topics::{NewTopic, PartitionDescription, TopicDescription};
 
-use crate::admin::Admin;
-use crate::config::{ConsumerConfig, Durability, EngineConfig, ProducerConfig, Threads};
-use crate::consumer::Consumer;
+use crate::config::{Durability, EngineConfig, Threads};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::Report;
-use crate::producer::Producer;
 use crate::sys::{AnyDisk, PerProcess, Sys};
 
 /// What may be done with a directory.
@@ -217,43 +214,6 @@ impl Engine {
         let cluster = handle.cluster.get_or_try(open)?.ok_or_else(forked)?;
         cluster.check_open()?;
         Ok(cluster)
-    }
-
-    /// A producer with the default settings.
-    ///
-    /// # Errors
-    /// `ReadOnly`, `Closed`.
-    pub fn producer(&self) -> Result<Producer> {
-        self.producer_with(ProducerConfig::default())
-    }
-
-    /// A producer.
-    ///
-    /// # Errors
-    /// `ReadOnly`, `Closed`, `Unsupported` for settings that klog does not have yet.
-    pub fn producer_with(&self, config: ProducerConfig) -> Result<Producer> {
-        Producer::new(self.clone(), config)
-    }
-
-    /// A consumer with the default settings.
-    ///
-    /// # Errors
-    /// `Closed`.
-    pub fn consumer(&self) -> Result<Consumer> {
-        self.consumer_with(ConsumerConfig::default())
-    }
-
-    /// A consumer.
-    ///
-    /// # Errors
-    /// `Closed`, `Unsupported` for settings that klog does not have yet.
-    pub fn consumer_with(&self, config: ConsumerConfig) -> Result<Consumer> {
-        Consumer::new(self.clone(), config)
-    }
-
-    /// The verbs about topics, partitions and settings.
-    pub fn admin(&self) -> Admin {
-        Admin::new(self.clone())
     }
 
     /// Where the directory is.

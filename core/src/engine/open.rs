@@ -51,7 +51,11 @@ fn make_dir(path: &Path, sys: &Sys) -> Result<()> {
     for dir in path.ancestors().collect::<Vec<_>>().into_iter().rev().filter(|dir| !dir.as_os_str().is_empty()) {
         match sys.disk.stat(dir) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                sys.disk.create_dir(dir).map_err(|e| Error::io(format_args!("creating {}", dir.display()), e))?;
+                match sys.disk.create_dir(dir) {
+                    // Another opener was faster.
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                    made => made.map_err(|e| Error::io(format_args!("creating {}", dir.display()), e))?,
+                }
                 let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 sys.disk.sync_dir(parent).map_err(|e| Error::io(format_args!("syncing {}", parent.display()), e))?;
             }
@@ -76,7 +80,10 @@ fn open_for_writing(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Ope
             if meta.version == 0 {
                 return Err(Error::new(
                     ErrorCode::Unsupported,
-                    format!("{} is of the ZooKeeper era; it can be opened for reading only", path.display()),
+                    format!(
+                        "{} is of the ZooKeeper era, as its {META_PROPERTIES} says; it can be opened for reading only",
+                        path.display()
+                    ),
                 ));
             }
             (meta.identity().map_err(|what| bad_identity(path, &what))?, Fresh::No)
@@ -150,7 +157,7 @@ fn check_voters(controller: &Controller, options: &OpenOptions) -> Result<()> {
     Err(Error::new(
         ErrorCode::KafkaStorageError,
         format!(
-            "broker {me} is one of {}; the directories of brokers {} are missing. Name them as lost if they are, or open for reading only",
+            "broker {me}, as {META_PROPERTIES} says, is one of {}; the directories of brokers {} are missing. Name them as lost if they are, or open for reading only",
             image.voters.len(),
             names.join(", ")
         ),

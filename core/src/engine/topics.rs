@@ -207,9 +207,10 @@ impl Cluster {
     /// Makes sure that a new partition finds no old records: a directory of its name that is left of a removed topic goes.
     fn clear_way(&self, partition: &TopicPartition) -> Result<()> {
         let path = self.path().join(partition.to_string());
-        if self.sys.disk.stat(&path).is_err() {
-            return Ok(());
-        }
+        match self.sys.disk.stat(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            found => found.map_err(|e| Error::io(format_args!("looking for {}", path.display()), e))?,
+        };
         let id = super::open::read_topic_id(&self.sys, self.path(), partition);
         if matches!(id, Ok(Some(id)) if self.image().was_removed(id)) {
             self.dir().begin_writing()?;

@@ -69,7 +69,18 @@ impl Scissors<'_> {
         base: Offset,
         end: Offset,
     ) -> io::Result<()> {
-        segments.split_off(&base.plus(1)).into_values().try_for_each(|later| self.set_aside(&later, end))
+        let reason = format!("the log ends at offset {end}, before it");
+        segments.split_off(&base.plus(1)).into_values().try_for_each(|later| self.set_aside(&later, end, &reason))
+    }
+
+    /// Takes all segments out of a log that begins at `start`, behind them.
+    pub(super) fn set_aside_all(
+        &mut self,
+        segments: &mut BTreeMap<Offset, Arc<Slot>>,
+        start: Offset,
+    ) -> io::Result<()> {
+        let reason = format!("the log starts at offset {start}, behind it");
+        std::mem::take(segments).into_values().try_for_each(|slot| self.set_aside(&slot, start, &reason))
     }
 
     /// Copies the bytes behind `position` into a `.cut` file; one with the same content, from an interrupted attempt, will do.
@@ -109,7 +120,7 @@ impl Scissors<'_> {
     }
 
     /// Renames a segment behind the cut; its indexes go, since they can be rebuilt.
-    fn set_aside(&mut self, slot: &Slot, end: Offset) -> io::Result<()> {
+    fn set_aside(&mut self, slot: &Slot, end: Offset, reason: &str) -> io::Result<()> {
         let segment = slot.open(self.sys, self.path)?.clone();
         let len = segment.log_len()?;
         let mut kept_in = None;
@@ -130,8 +141,7 @@ impl Scissors<'_> {
             self.sys.disk.sync_dir(self.path)?;
         }
         if len > 0 {
-            let reason = format!("the log ends at offset {end}, before it");
-            self.tell(&segment, Position::ZERO, len, end, reason, kept_in)?;
+            self.tell(&segment, Position::ZERO, len, end, reason.to_owned(), kept_in)?;
         }
         Ok(())
     }

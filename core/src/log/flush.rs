@@ -104,7 +104,8 @@ impl Log {
     /// the directory if a segment was made, then the last segment. An earlier range is durable before a later one counts.
     fn sync_range(&self, from: Offset, target: Offset) -> io::Result<()> {
         let slots = self.slots();
-        let first = slots.iter().rposition(|slot| slot.base <= from).unwrap_or(0);
+        // Where a segment begins at `from`, the one before it ended since: its records are durable, its indexes are not.
+        let first = slots.iter().rposition(|slot| slot.base < from).unwrap_or(0);
         let covered: Vec<&Arc<Slot>> = slots[first..].iter().take_while(|slot| slot.base < target).collect();
         let Some((last, sealed)) = covered.split_last() else {
             return Ok(());

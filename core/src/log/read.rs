@@ -72,6 +72,10 @@ impl Log {
             let Some((slot, next_base)) = self.slot_for(from, cursor) else {
                 return Ok(Chunk { batches: Vec::new(), len: 0, next: from, cursor: None });
             };
+            if cursor.is_some() && next_base.is_some_and(|next| next <= from) {
+                cursor = None; // the segment ended at `from`; damage behind its last batch hides nothing of the next one
+                continue;
+            }
             let segment = match slot.open(self.sys(), &self.path) {
                 // Retention was faster: the log start has moved, and says so.
                 Err(e) if e.kind() == io::ErrorKind::NotFound && from < self.block.log_start() => {
@@ -118,7 +122,8 @@ impl Log {
         let start = match cursor {
             Some(cursor) => cursor.position,
             None => match Self::locate(segment, from, fetch.bound).map_err(reading)? {
-                Some(start) => start,
+                Some((start, None)) => start,
+                Some((start, Some(error))) => return Err(self.damaged(segment, start, from, next_base, &error)),
                 None => return self.check_gap(segment, from, next_base).map(|()| None),
             },
         };
@@ -133,7 +138,7 @@ impl Log {
                 buffer.resize(want, 0);
             }
             let read = read_exact_at(segment.log(), &mut buffer[..want], start.0).map_err(reading)?;
-            let (chunk, needed) = split(&buffer[..read], read < want, segment.base(), start, fetch, from);
+            let (chunk, needed) = split(&buffer[..read], read < want, (segment.base(), next_base), start, fetch, from);
             match needed {
                 Some(Needed::Bytes(size)) if chunk.batches.is_empty() && size > want && read == want => want = size,
                 Some(Needed::Bytes(_)) if chunk.batches.is_empty() && read == 0 => {
@@ -151,22 +156,37 @@ impl Log {
         }
     }
 
-    /// Where the batch begins that contains `from`, or the first one behind it.
-    fn locate(segment: &Segment, from: Offset, bound: Offset) -> io::Result<Option<Position>> {
-        let (position, _) = segment.position_before(from)?;
-        let mut scanner = Scanner::new(segment.log(), position, Position(segment.log_len()?));
+    /// Where the batch begins that contains `from`, or the first one behind it; with an error where there is damage instead.
+    ///
+    /// Lengths and offsets are believed on the way. Where they do not lead to `from`, checksums tell which are wrong.
+    fn locate(segment: &Segment, from: Offset, bound: Offset) -> io::Result<Option<(Position, Option<BatchError>)>> {
+        let (start, _) = segment.position_before(from)?;
+        let mut scanner = Scanner::new(segment.log(), start, Position(segment.log_len()?));
+        let is_before = |header: &BatchHeader| header.last_offset() < from && header.base_offset < bound;
         let mut expected = segment.base();
         loop {
             match scanner.next_in_order(expected)? {
-                Found::Batch(_, header) if header.last_offset() < from && header.base_offset < bound => {
-                    expected = header.next_offset();
+                Found::Batch(_, header) if is_before(&header) => expected = header.next_offset(),
+                Found::Batch(position, header) if header.base_offset <= from => {
+                    match BatchHeader::check(scanner.batch(position, &header)?) {
+                        Ok(_) => return Ok(Some((position, None))),
+                        Err(_) => break,
+                    }
                 }
-                Found::Batch(position, _) => return Ok(Some(position)),
+                _ => break,
+            }
+        }
+        scanner.seek(start);
+        expected = segment.base();
+        loop {
+            match scanner.next_checked_in_order(expected)? {
+                Found::Batch(_, header) if is_before(&header) => expected = header.next_offset(),
+                Found::Batch(position, _) => return Ok(Some((position, None))),
                 Found::Bad(position, error) => {
                     // Damage that ends before `from` concerns nobody who reads from there.
                     match scanner.resync(position, expected, &error)?.next_offset {
                         Some(next) if next <= from => {}
-                        _ => return Ok(Some(position)),
+                        _ => return Ok(Some((position, Some(error)))),
                     }
                 }
                 Found::End(_) => return Ok(None),
@@ -231,7 +251,9 @@ impl Log {
             Ok(found) => found,
             Err(e) => return self.io_error("reading", segment.base(), FileKind::Log, e),
         };
-        let next = next.or(next_base).unwrap_or(self.block.log_end()).max(from.plus(1));
+        // What seems to follow can carry any offset; reading never goes on behind where this segment ends.
+        let end = next_base.unwrap_or(self.block.log_end());
+        let next = next.unwrap_or(end).min(end).max(from.plus(1));
         Error::corrupt(Damage {
             topic: self.partition.topic.clone(),
             partition: self.partition.partition,
@@ -257,7 +279,7 @@ enum Needed {
 fn split(
     buffer: &[u8],
     is_all: bool,
-    segment: Offset,
+    (segment, next_base): (Offset, Option<Offset>),
     start: Position,
     fetch: &Fetch,
     from: Offset,
@@ -276,6 +298,9 @@ fn split(
         }
         let expected = chunk.next;
         if header.last_offset() < from && chunk.batches.is_empty() {
+            if let Err(error) = BatchHeader::check(rest) {
+                break Some(Needed::Repair(error));
+            }
             at += header.size; // the index led to an earlier one
             continue;
         }
@@ -298,8 +323,14 @@ fn split(
         {
             break Some(Needed::Repair(error));
         }
+        if let Some(next) = next_base.filter(|next| header.next_offset() > *next) {
+            let what = format!("last offset {} in a segment that ends before {next}", header.last_offset());
+            break Some(Needed::Repair(BatchError::Rule(what)));
+        }
         if header.last_offset() >= fetch.bound {
-            break None;
+            // The bound lies between two batches. One that begins below it and ends above is not decided, or damaged.
+            let is_over = header.base_offset < fetch.bound;
+            break BatchHeader::check(rest).err().filter(|_| is_over).map(Needed::Repair);
         }
         if fetch.check_crcs
             && let Err(error) = BatchHeader::check(rest)

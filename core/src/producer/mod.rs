@@ -123,8 +123,26 @@ impl fmt::Debug for Producer {
     }
 }
 
+impl Engine {
+    /// A producer with the default settings.
+    ///
+    /// # Errors
+    /// `ReadOnly`, `Closed`.
+    pub fn producer(&self) -> Result<Producer> {
+        self.producer_with(ProducerConfig::default())
+    }
+
+    /// A producer.
+    ///
+    /// # Errors
+    /// `ReadOnly`, `Closed`, `Unsupported` for settings that klog does not have yet.
+    pub fn producer_with(&self, config: ProducerConfig) -> Result<Producer> {
+        Producer::new(self.clone(), config)
+    }
+}
+
 impl Producer {
-    pub(crate) fn new(engine: Engine, config: ProducerConfig) -> Result<Producer> {
+    fn new(engine: Engine, config: ProducerConfig) -> Result<Producer> {
         let unsupported = |what: &str| Err(Error::new(ErrorCode::Unsupported, format!("{what} is not supported yet")));
         if config.enable_idempotence {
             return unsupported("enable.idempotence=true");

@@ -40,7 +40,10 @@ impl OffsetIndex {
     fn decode(&self, bytes: &[u8]) -> IndexEntry {
         let relative = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         let position = u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
-        IndexEntry { offset: self.base.plus(i64::from(relative)), position: Position(u64::from(position)) }
+        IndexEntry {
+            offset: Offset(self.base.0.saturating_add(i64::from(relative))),
+            position: Position(u64::from(position)),
+        }
     }
 
     /// How many entries there are.

@@ -37,11 +37,17 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Whether a batch cannot be where it is. The base offset is outside the checksum, so only its neighbours tell: offsets do
 /// not fall, and where there is a gap before a batch that reaches into the one `following` it, its own offset is wrong.
 pub fn out_of_order(header: &BatchHeader, expected: Offset, following: Option<&BatchHeader>) -> Option<BatchError> {
+    if header.last_offset().0.saturating_sub(expected.0) > i64::from(i32::MAX) {
+        return Some(BatchError::Rule(format!("offset {} is too far from {expected}", header.last_offset())));
+    }
     if header.magic < 2 {
         return None; // of a compressed entry only the last offset is known
     }
     if header.base_offset < expected {
         return Some(BatchError::Rule(format!("base offset {} where {expected} is the least", header.base_offset)));
+    }
+    if header.last_offset_delta < 0 {
+        return Some(BatchError::Rule(format!("last offset delta {}", header.last_offset_delta)));
     }
     let following = following.filter(|following| header.base_offset > expected && following.magic >= 2)?;
     (following.base_offset < header.next_offset()).then(|| {

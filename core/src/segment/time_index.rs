@@ -42,7 +42,10 @@ impl TimeIndex {
         let mut timestamp = [0; 8];
         timestamp.copy_from_slice(&bytes[..8]);
         let relative = u32::from_be_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
-        TimeEntry { timestamp: TimestampMs(i64::from_be_bytes(timestamp)), offset: self.base.plus(i64::from(relative)) }
+        TimeEntry {
+            timestamp: TimestampMs(i64::from_be_bytes(timestamp)),
+            offset: Offset(self.base.0.saturating_add(i64::from(relative))),
+        }
     }
 
     /// How many entries there are.

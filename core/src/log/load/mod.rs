@@ -20,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::checkpoint::{CheckpointFile, format_epochs};
+use super::cut::Scissors;
 use super::dir::LogDir;
 use super::producers::ProducerState;
 use super::report::Report;
@@ -30,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::segment::{Cadence, DamagedRange, FileKind, IndexRules, Segment, Suffix, file_name};
 use crate::shm::Standing;
 use crate::sys::{Disk, File, Open, Sys, write_all_at};
-use crate::types::{LeaderEpoch, Offset, Position, TopicPartition, Uuid};
+use crate::types::{LeaderEpoch, METADATA_TOPIC, Offset, Position, TopicPartition, Uuid};
 
 /// What the metadata says of a log that is about to be opened.
 #[derive(Clone, Copy, Debug)]
@@ -265,19 +266,17 @@ impl Loader<'_> {
             return Ok(End { offset: at, position: Position(len), cadence: Cadence::new(at), must_roll: true });
         }
         self.dir.begin_writing()?;
-        let bases: Vec<Offset> = segments.keys().copied().collect();
-        segments.clear();
-        let end = self.begin_at(segments, at)?;
-        for base in bases.into_iter().filter(|base| *base != at) {
-            for kind in FileKind::OF_SEGMENT {
-                let name = self.path.join(file_name(base, kind, Suffix::None));
-                match self.sys.disk.rename(&name, &self.path.join(file_name(base, kind, Suffix::Deleted))) {
-                    Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(self.error("deleting old segments", e)),
-                    _ => {}
-                }
-            }
-        }
-        Ok(end)
+        let mut scissors = Scissors {
+            sys: self.sys,
+            partition: self.partition,
+            path: self.path,
+            read_only: self.read_only,
+            report: self.report,
+        };
+        // Kept: the checkpoint has no checksum, and what it says may never have been meant.
+        let kept = scissors.set_aside_all(segments, at);
+        kept.map_err(|e| self.error("setting old segments aside", e))?;
+        self.begin_at(segments, at)
     }
 
     /// Where a log goes on whose last bytes are damaged although they were durable once: at the recovery point, if the bytes
@@ -293,7 +292,10 @@ impl Loader<'_> {
     /// Where checkpoints agree that the log went further than it does now, offsets are not given out a second time.
     fn raise_to_checkpoints(&mut self, end: &mut End) {
         let known = |file| self.dir.checkpoint(file, self.partition).unwrap_or(Offset::ZERO);
-        let durable = known(CheckpointFile::RecoveryPoint).min(known(CheckpointFile::HighWatermark));
+        let mut durable = known(CheckpointFile::RecoveryPoint);
+        if self.partition.topic != METADATA_TOPIC {
+            durable = durable.min(known(CheckpointFile::HighWatermark)); // the metadata log has none there
+        }
         if durable <= end.offset {
             return;
         }

@@ -531,7 +531,9 @@ impl Disk for SimDisk {
             _ => {}
         }
         names.entries(dir).remove(&file_name(from));
-        names.entries(dir).insert(file_name(to), node.clone());
+        if let Some(Node::File(replaced)) = names.entries(dir).insert(file_name(to), node.clone()) {
+            self.give_back(replaced.read().cached.len() as u64);
+        }
         let meaning = match node {
             Node::Dir(id) => (id, true),
             Node::File(inode) => (inode.id, false),

@@ -1,0 +1,297 @@
+//! Reading topics as they grow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use klog::{ConsumerConfig, ErrorCode, OffsetSpec};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyFrozenSet, PyString, PyTuple};
+
+use crate::arguments::{Config, MaybeOffset, Place, Timeout, Where, duration};
+use crate::batch::{Batch, Cut};
+use crate::errors::{OrRaise, refuse};
+use crate::lifetime::Shared;
+use crate::reader::Reader;
+use crate::record::{Record, Source};
+use crate::scan;
+use crate::values;
+
+/// Reads records of the partitions that are assigned to it, as they come.
+///
+/// It may be used by several threads: calls wait for each other, and each record is handed out once.
+#[pyclass(frozen, weakref, module = "klog")]
+pub(crate) struct Consumer {
+    reader: Reader,
+    /// Where a partition begins that is assigned without an offset.
+    start: Where,
+    /// How many records a poll returns at most that does not say.
+    max_poll_records: usize,
+    idle_timeout: Option<Duration>,
+}
+
+/// What `Engine.consumer` takes.
+pub(crate) struct ConsumerOptions {
+    pub(crate) group: Option<String>,
+    pub(crate) start: Where,
+    pub(crate) isolation: String,
+    pub(crate) idle_timeout: Option<Timeout>,
+    pub(crate) config: Config,
+}
+
+impl Consumer {
+    pub(crate) fn open(
+        py: Python<'_>,
+        engine: Arc<Shared>,
+        topics: &[String],
+        options: ConsumerOptions,
+    ) -> PyResult<Self> {
+        let mut config = ConsumerConfig {
+            isolation_level: scan::isolation_level(py, &options.isolation)?,
+            group_id: options.group.unwrap_or_default(),
+            ..ConsumerConfig::default()
+        };
+        for (name, value) in &options.config.0 {
+            config.set(name, value).or_raise(py)?;
+        }
+        let start = options.start;
+        let max_poll_records = config.max_poll_records as usize;
+        let live = engine.live(py)?;
+        let consumer = py.detach(|| {
+            let mut consumer = live.consumer_with(config)?;
+            for topic in topics {
+                scan::assign_topic(live, &mut consumer, topic, &start)?;
+            }
+            Ok(consumer)
+        });
+        let reader = Reader::new(py, engine.clone(), consumer.or_raise(py)?)?;
+        Ok(Consumer { reader, start, max_poll_records, idle_timeout: duration(options.idle_timeout) })
+    }
+
+    fn most(&self, py: Python<'_>, max_records: Option<i64>) -> PyResult<usize> {
+        max_records.map_or(Ok(self.max_poll_records), |most| at_least_one(py, most))
+    }
+
+    /// Whether iteration ends when nothing came: it was quiet for long enough, or nothing can come.
+    fn none_left<T>(&self, found: PyResult<Option<T>>) -> PyResult<Option<T>> {
+        match found {
+            Err(_) if self.reader.is_closed() => Ok(None), // close ends the iteration
+            other => other,
+        }
+    }
+}
+
+/// As many records as somebody wants at once.
+pub(crate) fn at_least_one(py: Python<'_>, max_records: i64) -> PyResult<usize> {
+    if max_records < 1 {
+        let what = format!("max_records is {max_records}; allowed are 1 and more");
+        return Err(refuse(py, ErrorCode::InvalidRequest, what));
+    }
+    Ok(usize::try_from(max_records).unwrap_or(usize::MAX))
+}
+
+/// What `assign` takes.
+enum Assigned {
+    Topic(String),
+    Partition(MaybeOffset),
+}
+
+impl FromPyObject<'_, '_> for Assigned {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        match object.is_instance_of::<PyString>() {
+            true => object.extract().map(Assigned::Topic),
+            false => object.extract().map(Assigned::Partition),
+        }
+    }
+}
+
+/// Where `seek` goes.
+enum Target {
+    One(MaybeOffset),
+    Places(Where),
+}
+
+impl FromPyObject<'_, '_> for Target {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        match object.is_instance_of::<PyTuple>() {
+            true => object.extract().map(Target::One),
+            false => object.extract().map(Target::Places),
+        }
+    }
+}
+
+#[pymethods]
+impl Consumer {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Record>> {
+        self.none_left(self.reader.record(py, self.idle_timeout))
+    }
+
+    /// The next records of one partition, at most `max_records`, as soon as there is one. Waits up to `timeout` seconds,
+    /// without a limit if that is None; then the batch is empty.
+    #[pyo3(signature = (timeout=None, *, max_records=None))]
+    fn poll(&self, py: Python<'_>, timeout: Option<Timeout>, max_records: Option<i64>) -> PyResult<Batch> {
+        let cut = self.reader.batch(py, duration(timeout), self.most(py, max_records)?)?;
+        let none = || Cut::new(Source::nothing(py), 0, 0);
+        Ok(Batch::new(cut.unwrap_or_else(none)))
+    }
+
+    /// The records in batches of at most `max_records`, for ever or until `idle_timeout`.
+    #[pyo3(signature = (max_records=None))]
+    fn batches(slf: &Bound<'_, Self>, max_records: Option<i64>) -> PyResult<ConsumerBatches> {
+        let max_records = slf.get().most(slf.py(), max_records)?;
+        Ok(ConsumerBatches { consumer: slf.clone().unbind(), max_records })
+    }
+
+    /// Goes on elsewhere: at an `Offset`, at offsets by partition, or in every assigned partition at "earliest", "latest" or
+    /// a time.
+    fn seek(&self, py: Python<'_>, r#where: Target) -> PyResult<()> {
+        let target = r#where;
+        let mut held = self.reader.held(py)?;
+        let assigned = held.assignment();
+        let moves: Vec<(Place, klog::Start)> = match target {
+            Target::One(MaybeOffset { place, offset: Some(offset) }) => vec![(place, klog::Start::Offset(offset))],
+            Target::One(MaybeOffset { place, offset: None }) => {
+                let what = format!("{}-{} is a partition; say at which offset of it to go on", place.0, place.1);
+                return Err(refuse(py, ErrorCode::InvalidRequest, what));
+            }
+            Target::Places(Where::Offsets(offsets)) => {
+                offsets.into_iter().map(|(place, offset)| (place, klog::Start::Offset(offset))).collect()
+            }
+            Target::Places(Where::Everywhere(start)) => {
+                assigned.iter().map(|tp| (Place(tp.topic.clone(), tp.partition), start)).collect()
+            }
+        };
+        // All or nothing.
+        for (place, _) in &moves {
+            held.position(&place.0, place.1).or_raise(py)?;
+        }
+        py.detach(|| moves.iter().try_for_each(|(place, start)| held.seek(&place.0, place.1, *start))).or_raise(py)
+    }
+
+    /// Leaves partitions out until `resume`.
+    #[pyo3(signature = (*partitions))]
+    fn pause(&self, py: Python<'_>, partitions: Vec<Place>) -> PyResult<()> {
+        let mut held = self.reader.held(py)?;
+        partitions.iter().try_for_each(|place| held.pause(&place.0, place.1)).or_raise(py)
+    }
+
+    /// Reads paused partitions again.
+    #[pyo3(signature = (*partitions))]
+    fn resume(&self, py: Python<'_>, partitions: Vec<Place>) -> PyResult<()> {
+        let mut held = self.reader.held(py)?;
+        partitions.iter().try_for_each(|place| held.resume(&place.0, place.1)).or_raise(py)
+    }
+
+    /// Replaces the assignment. A topic's name stands for all its partitions; they and each `TopicPartition` are read from
+    /// where the consumer starts, an `Offset` from there. With nothing, nothing is assigned.
+    #[pyo3(signature = (*partitions))]
+    fn assign(&self, py: Python<'_>, partitions: Vec<Assigned>) -> PyResult<()> {
+        let engine = self.reader.engine().live(py)?;
+        let mut held = self.reader.held(py)?;
+        py.detach(|| {
+            // First whether all of them are there, so that a call that is refused changes nothing.
+            let mut places = Vec::new();
+            for assigned in partitions {
+                match assigned {
+                    Assigned::Partition(partition) => places.push(partition),
+                    Assigned::Topic(topic) => places
+                        .extend(scan::partitions_of(engine, &topic)?.map(|place| MaybeOffset { place, offset: None })),
+                }
+            }
+            for MaybeOffset { place, offset } in &places {
+                engine.admin().list_offset(&place.0, place.1, OffsetSpec::Earliest)?;
+                if let Some(negative) = offset.filter(|offset| *offset < 0) {
+                    let what =
+                        format!("offset {negative} is out of range: {}-{} begins at 0 or above", place.0, place.1);
+                    return Err(klog::Error::new(ErrorCode::OffsetOutOfRange, what));
+                }
+            }
+            held.unassign();
+            for MaybeOffset { place, offset } in &places {
+                let start = offset.map_or_else(|| self.start.in_partition(place), klog::Start::Offset);
+                held.assign(&place.0, place.1, start)?;
+            }
+            Ok(())
+        })
+        .or_raise(py)
+    }
+
+    /// The partitions that are assigned.
+    #[getter]
+    fn assignment<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {
+        let assigned = self.reader.held(py)?.assignment();
+        let places: PyResult<Vec<_>> =
+            assigned.iter().map(|tp| values::topic_partition(py, &tp.topic, tp.partition)).collect();
+        PyFrozenSet::new(py, places?)
+    }
+
+    /// The offset that is read next, by partition.
+    #[getter]
+    fn positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let positions = PyDict::new(py);
+        let mut held = self.reader.held(py)?;
+        for tp in held.assignment() {
+            let position = held.position(&tp.topic, tp.partition).or_raise(py)?;
+            positions.set_item(values::topic_partition(py, &tp.topic, tp.partition)?, position)?;
+        }
+        Ok(positions)
+    }
+
+    /// Ends the wait of another thread, or else the next wait, with `WakeupError`. May be called from a signal handler.
+    fn wakeup(&self, py: Python<'_>) -> PyResult<()> {
+        self.reader.wake(py)
+    }
+
+    /// Gives the consumer back. Ends a wait of another thread, and its iteration. A second time does nothing.
+    fn close(&self, py: Python<'_>) {
+        self.reader.close(py);
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.reader.is_closed()
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (_type, _value, _traceback, /))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _type: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) {
+        self.close(py);
+    }
+}
+
+/// Iterates over what a consumer reads, in batches.
+#[pyclass(frozen, module = "klog._klog")]
+pub(crate) struct ConsumerBatches {
+    consumer: Py<Consumer>,
+    max_records: usize,
+}
+
+#[pymethods]
+impl ConsumerBatches {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
+        let consumer = self.consumer.get();
+        let cut = consumer.reader.batch(py, consumer.idle_timeout, self.max_records);
+        Ok(consumer.none_left(cut)?.map(Batch::new))
+    }
+}

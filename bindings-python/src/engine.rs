@@ -1,0 +1,347 @@
+//! Opening a directory, and the handle on it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use klog::{EngineConfig, ErrorCode, Mode, NewTopic, OpenOptions, Threads};
+use pyo3::prelude::*;
+use pyo3::types::PyInt;
+
+use crate::admin::Admin;
+use crate::arguments::{Bytes, Config, Headers, OptionText, Time, Timeout, Where, duration};
+use crate::consumer::{Consumer, ConsumerOptions};
+use crate::delivery::{self, Delivery};
+use crate::errors::{OrRaise, refuse};
+use crate::interrupt::{self, Deadline};
+use crate::lifetime::Shared;
+use crate::producer::{self, Message, Producer, ProducerOptions};
+use crate::scan::{Scan, Wanted};
+use crate::topic::Topic;
+use crate::topics::Topics;
+use crate::values;
+
+/// How long the engine itself waits for another process to leave a directory, in ms; then signals are looked at.
+const LOCK_SLICE_MS: i64 = 100;
+
+/// How long `open` waits for another process to leave a directory, unless it is told.
+const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many brokers, or their directories.
+pub(crate) enum Brokers {
+    Count(i64),
+    Directories,
+}
+
+impl FromPyObject<'_, '_> for Brokers {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        match object.cast::<PyInt>() {
+            Ok(count) => Ok(Brokers::Count(count.extract()?)),
+            Err(_) => object.extract::<Vec<PathBuf>>().map(|_| Brokers::Directories),
+        }
+    }
+}
+
+/// Opens a directory, and makes it if it is not there. Without a path, the engine lives in memory.
+#[pyfunction]
+#[pyo3(
+    signature = (
+        path=None, *, mode="rwc", durability="fsync", brokers=Brokers::Count(1), auto_create=true, num_partitions=1,
+        lock_timeout=Some(Timeout(DEFAULT_LOCK_TIMEOUT)), assume_lost=vec![], threads=true, config=None
+    ),
+    text_signature = "(path=None, *, mode='rwc', durability='fsync', brokers=1, auto_create=True, num_partitions=1, \
+        lock_timeout=5.0, assume_lost=(), threads=True, config=None)"
+)]
+#[expect(clippy::too_many_arguments, reason = "they are options, by name")]
+pub(crate) fn open(
+    py: Python<'_>,
+    path: Option<PathBuf>,
+    mode: &str,
+    durability: &str,
+    brokers: Brokers,
+    auto_create: bool,
+    num_partitions: i32,
+    lock_timeout: Option<Timeout>,
+    assume_lost: Vec<i32>,
+    threads: bool,
+    config: Option<Config>,
+) -> PyResult<Engine> {
+    let mode = match mode {
+        "r" => Mode::ReadOnly,
+        "rw" => Mode::ReadWrite,
+        "rwc" => Mode::Create,
+        other => {
+            let what = format!("mode is '{other}'; allowed are r, rw and rwc");
+            return Err(refuse(py, ErrorCode::InvalidRequest, what));
+        }
+    };
+    if !matches!(brokers, Brokers::Count(1)) {
+        return Err(refuse(
+            py,
+            ErrorCode::Unsupported,
+            "clusters of several brokers are not supported yet: brokers is 1",
+        ));
+    }
+    let mut settings = EngineConfig {
+        auto_create_topics_enable: auto_create,
+        lock_timeout_ms: LOCK_SLICE_MS,
+        threads: if threads { Threads::On } else { Threads::Off },
+        ..EngineConfig::default()
+    };
+    settings.set("klog.durability", durability).or_raise(py)?;
+    settings.set("num.partitions", &num_partitions.to_string()).or_raise(py)?;
+    for (name, value) in config.unwrap_or_default().0 {
+        settings.set(&name, &value).or_raise(py)?;
+    }
+    let options = OpenOptions::new().mode(mode).config(settings).assume_lost(assume_lost);
+    let options = options.on_interrupt(interrupt::handler_raises);
+    let path = path.filter(|path| path.as_os_str() != ":memory:");
+    let engine = match &path {
+        None if mode == Mode::ReadOnly => {
+            let what = "an engine in memory is new and empty, so mode 'r' makes no sense";
+            return Err(refuse(py, ErrorCode::InvalidRequest, what));
+        }
+        None => py.detach(|| options.memory()).or_raise(py)?,
+        Some(path) => open_directory(py, path, &options, Deadline::after(duration(lock_timeout)))?,
+    };
+    Ok(Engine { shared: Shared::new(engine), path })
+}
+
+/// Tries until nobody else has the directory. The engine tries for a moment each time, so that a signal is noticed between.
+fn open_directory(py: Python<'_>, path: &Path, options: &OpenOptions, deadline: Deadline) -> PyResult<klog::Engine> {
+    loop {
+        match py.detach(|| options.clone().open(path)) {
+            Err(error) if error.code() == ErrorCode::Locked && !deadline.is_over() => py.check_signals()?,
+            result => return result.or_raise(py),
+        }
+    }
+}
+
+/// A handle on an open directory. May be used by any number of threads.
+#[pyclass(frozen, weakref, module = "klog")]
+pub(crate) struct Engine {
+    shared: Arc<Shared>,
+    path: Option<PathBuf>,
+}
+
+#[pymethods]
+impl Engine {
+    /// Where the directory is; None in memory.
+    #[getter]
+    fn path(&self) -> Option<String> {
+        self.path.as_ref().map(|path| path.to_string_lossy().into_owned())
+    }
+
+    /// The id of the cluster, as in `meta.properties`; None where the directory does not say.
+    #[getter]
+    fn cluster_id(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        let engine = self.shared.live(py)?;
+        py.detach(|| engine.cluster_id()).or_raise(py)
+    }
+
+    /// The topics by name, always as they are now.
+    #[getter]
+    fn topics(&self) -> Topics {
+        Topics::of(self.shared.clone())
+    }
+
+    /// The verbs about topics, partitions and settings.
+    fn admin(&self) -> Admin {
+        Admin::of(self.shared.clone())
+    }
+
+    /// A topic that exists.
+    fn topic(&self, py: Python<'_>, name: &str) -> PyResult<Topic> {
+        Topic::find(py, &self.shared, name)
+    }
+
+    /// Makes a topic; it exists, durably, on return. With `exist_ok` one that exists is returned as it is.
+    #[pyo3(signature = (name, partitions=None, *, replication_factor=None, config=None, exist_ok=false))]
+    fn create_topic(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        partitions: Option<i32>,
+        replication_factor: Option<i32>,
+        config: Option<Config>,
+        exist_ok: bool,
+    ) -> PyResult<Topic> {
+        let configs = config.unwrap_or_default().0.into_iter().collect();
+        let new = NewTopic { name: name.to_owned(), partitions, replication_factor, configs };
+        let engine = self.shared.live(py)?;
+        match py.detach(|| engine.admin().create_topic(&new)) {
+            Err(error) if exist_ok && error.code() == ErrorCode::TopicAlreadyExists => {}
+            result => drop(result.or_raise(py)?),
+        }
+        Ok(Topic::known(self.shared.clone(), new.name))
+    }
+
+    /// Removes topics with all their records; they are gone, durably, on return.
+    #[pyo3(signature = (*names, missing_ok=false))]
+    fn delete_topic(&self, py: Python<'_>, names: Vec<String>, missing_ok: bool) -> PyResult<()> {
+        let engine = self.shared.live(py)?;
+        for name in names {
+            match py.detach(|| engine.admin().delete_topic(&name)) {
+                Err(error) if missing_ok && error.code() == ErrorCode::UnknownTopicOrPartition => {}
+                result => result.or_raise(py)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues a record with the engine's own producer, and returns its delivery.
+    #[pyo3(signature = (topic, value=None, *, key=None, headers=None, partition=None, timestamp=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are the parts of a record, by name")]
+    fn send(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        value: Option<Bytes<'_>>,
+        key: Option<Bytes<'_>>,
+        headers: Option<Headers>,
+        partition: Option<i32>,
+        timestamp: Option<Time>,
+    ) -> PyResult<Delivery> {
+        let producer = self.shared.producer(py)?;
+        producer::send(py, producer, &Message { topic, value, key, headers, partition, timestamp })
+    }
+
+    /// The records that topics or partitions have, as a scan: it can be iterated over again, and each time it ends.
+    #[pyo3(
+        signature = (*topics, start=Where::default(), end="now", isolation="committed"),
+        text_signature = "($self, *topics, start='earliest', end='now', isolation='committed')"
+    )]
+    fn read(&self, py: Python<'_>, topics: Vec<Wanted>, start: Where, end: &str, isolation: &str) -> PyResult<Scan> {
+        self.shared.live(py)?;
+        Scan::new(self.shared.clone(), topics, start).with(py, end, isolation)
+    }
+
+    /// A producer with settings of its own.
+    #[pyo3(signature = (
+        *, acks=None, durability=None, compression=None, linger=None, batch_bytes=None, buffer_bytes=None,
+        max_block=None, partitioner=None, idempotent=false, transactional_id=None, config=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they are options, by name")]
+    fn producer(
+        &self,
+        py: Python<'_>,
+        acks: Option<OptionText>,
+        durability: Option<String>,
+        compression: Option<String>,
+        linger: Option<Timeout>,
+        batch_bytes: Option<i32>,
+        buffer_bytes: Option<i64>,
+        max_block: Option<Timeout>,
+        partitioner: Option<String>,
+        idempotent: bool,
+        transactional_id: Option<String>,
+        config: Option<Config>,
+    ) -> PyResult<Producer> {
+        let options = ProducerOptions {
+            acks,
+            durability,
+            compression,
+            linger,
+            batch_bytes,
+            buffer_bytes,
+            max_block,
+            partitioner,
+            idempotent,
+            transactional_id,
+            config: config.unwrap_or_default(),
+        };
+        Producer::open(py, self.shared.clone(), options)
+    }
+
+    /// A consumer of all partitions of topics.
+    #[pyo3(
+        signature = (
+            *topics, group=None, start=Where::default(), isolation="committed", idle_timeout=None, config=None
+        ),
+        text_signature = "($self, *topics, group=None, start='earliest', isolation='committed', idle_timeout=None, \
+            config=None)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "they are options, by name")]
+    fn consumer(
+        &self,
+        py: Python<'_>,
+        topics: Vec<String>,
+        group: Option<String>,
+        start: Where,
+        isolation: &str,
+        idle_timeout: Option<Timeout>,
+        config: Option<Config>,
+    ) -> PyResult<Consumer> {
+        let options = ConsumerOptions {
+            group,
+            start,
+            isolation: isolation.to_owned(),
+            idle_timeout,
+            config: config.unwrap_or_default(),
+        };
+        Consumer::open(py, self.shared.clone(), &topics, options)
+    }
+
+    /// Writes what producers hold and makes everything that was appended durable. Raises the first failure that nobody was
+    /// told of.
+    #[pyo3(signature = (timeout=None))]
+    fn flush(&self, py: Python<'_>, timeout: Option<Timeout>) -> PyResult<()> {
+        let engine = self.shared.live(py)?.clone();
+        let producer = self.shared.made_producer().cloned();
+        let deadline = Deadline::after(duration(timeout));
+        let flushed = interrupt::wait_for(py, self.shared.threads(), deadline, move || {
+            let sent = producer.map_or(Ok(()), |producer| producer.flush());
+            sent.and(engine.flush())
+        });
+        delivery::serve_callbacks(py);
+        flushed
+    }
+
+    /// Reads everything and checks everything: batches, checksums, indexes.
+    fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let engine = self.shared.live(py)?;
+        let report = py.detach(|| engine.admin().verify(None)).or_raise(py)?;
+        values::report(py, &report)
+    }
+
+    /// What opening, recovering and reading found so far.
+    fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let engine = self.shared.live(py)?;
+        let report = py.detach(|| engine.report()).or_raise(py)?;
+        values::report(py, &report)
+    }
+
+    /// Writes what is queued, makes it durable, and gives the directory back. A second time does nothing.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.shared.close(py)
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (_type, _value, _traceback, /))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _type: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        self.close(py)
+    }
+
+    fn __repr__(&self) -> String {
+        let place = self.path().map_or_else(|| "in memory".to_owned(), |path| format!("on '{path}'"));
+        let state = if self.closed() { ", closed" } else { "" };
+        format!("<klog.Engine {place}{state}>")
+    }
+}

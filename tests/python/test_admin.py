@@ -1,0 +1,294 @@
+"""The verbs about topics and partitions, on the admin handle and on topics themselves."""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+
+import klog
+import pytest
+from conftest import segments
+
+
+@pytest.fixture
+def admin(memory):
+    return memory.admin()
+
+
+def fill(engine, topic, timestamps):
+    for timestamp in timestamps:
+        engine.send(topic, b"%d" % timestamp, timestamp=timestamp, partition=0).result()
+
+
+def test_a_topic_is_made_and_described(admin):
+    made = admin.create_topic("orders", 3, config={"retention.ms": 60_000, "compression.type": "zstd"})
+    assert made == admin.describe_topic("orders")
+    assert type(made) is klog.TopicDescription
+    assert (made.name, made.is_internal) == ("orders", False)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{22}", made.id)
+    assert made.configs == {"retention.ms": "60000", "compression.type": "zstd"}
+    assert [partition.partition for partition in made.partitions] == [0, 1, 2]
+    for number, partition in enumerate(made.partitions):
+        assert type(partition) is klog.PartitionDescription
+        assert partition == (number, 1, 0, (1,), (1,), 0, 0, 0, 0, 0, 1)
+
+
+def test_a_description_is_as_of_now(memory, admin):
+    made = admin.create_topic("orders")
+    memory.send("orders", b"one").result()
+    [partition] = admin.describe_topic("orders").partitions
+    assert (partition.log_start_offset, partition.last_stable_offset) == (0, 1)
+    assert (partition.high_watermark, partition.log_end_offset, partition.bytes) == (1, 1, 61 + 7 + len(b"one"))
+    assert made.partitions[0].bytes == 0
+
+
+def test_topics_are_listed_by_name(admin):
+    for name, partitions in [("b", 2), ("a", 1), ("c", 3)]:
+        admin.create_topic(name, partitions)
+    listed = admin.list_topics()
+    assert [(topic.name, topic.partitions, topic.replication_factor) for topic in listed] == [
+        ("a", 1, 1),
+        ("b", 2, 1),
+        ("c", 3, 1),
+    ]
+    assert all(type(topic) is klog.TopicListing and not topic.is_internal for topic in listed)
+    assert listed[0].id == admin.describe_topic("a").id
+
+
+def test_a_topic_that_exists_is_not_made_again(memory, admin):
+    admin.create_topic("orders", 3)
+    for create in [admin.create_topic, memory.create_topic]:
+        with pytest.raises(klog.TopicExistsError, match="orders") as raised:
+            create("orders", 1)
+        assert raised.value.code is klog.ErrorCode.TOPIC_ALREADY_EXISTS
+    assert len(memory.create_topic("orders", 1, exist_ok=True).partitions) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"name": "a/b"}, klog.InvalidRequestError),
+        ({"name": ""}, klog.InvalidRequestError),
+        ({"name": "orders", "partitions": 0}, klog.InvalidRequestError),
+        ({"name": "orders", "partitions": -1}, klog.InvalidRequestError),
+        ({"name": "orders", "replication_factor": 2}, klog.InvalidRequestError),
+        ({"name": "orders", "config": {"retention.ms": -2}}, klog.ConfigError),
+        ({"name": "orders", "config": {"segment.bytes": 10}}, klog.ConfigError),
+        ({"name": "orders", "config": {"compression.type": "none"}}, klog.ConfigError),
+        ({"name": "orders", "config": {"cleanup.policy": "compact"}}, klog.UnsupportedError),
+        ({"name": 7}, TypeError),
+        ({"name": "orders", "partitions": "3"}, TypeError),
+        ({"name": "orders", "partitions": 2**31}, OverflowError),
+        ({"name": "orders", "config": ["retention.ms"]}, TypeError),
+        ({"name": "orders", "config": {"retention.ms": None}}, TypeError),
+        ({"name": "orders", "config": {7: 7}}, TypeError),
+    ],
+)
+def test_what_cannot_be_made_is_refused_and_nothing_is_made(memory, admin, arguments, error):
+    for create in [admin.create_topic, memory.create_topic]:
+        with pytest.raises(error):
+            create(**arguments)
+    assert admin.list_topics() == []
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest_name(memory, admin):
+    memory.create_topic("orders")
+    for call in [
+        lambda: memory.create_topic("more", config={"retention.m": 1}),
+        lambda: admin.alter_topic("orders", {"retention.m": 1}),
+        lambda: memory.topic("orders").configure(retention_m=1),
+    ]:
+        with pytest.raises(klog.ConfigError, match="no topic option 'retention.m'; did you mean 'retention.ms'"):
+            call()
+
+
+def test_an_unknown_topic_is_refused_with_the_nearest_name(memory, admin):
+    memory.create_topic("orders")
+    for call in [
+        lambda: admin.describe_topic("order"),
+        lambda: admin.delete_topic("order"),
+        lambda: admin.alter_topic("order", {"retention.ms": 1}),
+        lambda: admin.list_offset("order", 0, "latest"),
+        lambda: admin.delete_records("order", 0, None),
+        lambda: admin.verify("order"),
+        lambda: memory.topic("order"),
+        lambda: memory.topics["order"],
+        lambda: memory.delete_topic("order"),
+        lambda: memory.consumer("order"),
+        lambda: memory.consumer().assign("order"),
+        lambda: next(iter(memory.read("order"))),
+    ]:
+        with pytest.raises(klog.UnknownTopicError, match="no topic 'order'; did you mean 'orders'"):
+            call()
+
+
+def test_settings_are_changed_and_taken_back(memory, admin):
+    topic = memory.create_topic("orders", config={"retention.ms": 1000})
+    admin.alter_topic("orders", {"retention.bytes": 5000, "preallocate": True, "min.cleanable.dirty.ratio": 0.25})
+    assert topic.config == {
+        "retention.ms": "1000",
+        "retention.bytes": "5000",
+        "preallocate": "true",
+        "min.cleanable.dirty.ratio": "0.25",
+    }
+    topic.configure(retention_ms=None, retention_bytes=None, preallocate=None)
+    assert topic.config == {"min.cleanable.dirty.ratio": "0.25"}
+    with pytest.raises(klog.ConfigError):
+        admin.alter_topic("orders", {"retention.ms": 7, "segment.bytes": 0})
+    assert topic.config == {"min.cleanable.dirty.ratio": "0.25"}
+    topic.configure()
+    for changes in [["retention.ms"], {"retention.ms": []}, {7: 7}, None]:
+        with pytest.raises(TypeError):
+            admin.alter_topic("orders", changes)
+
+
+def test_topics_are_deleted(memory, admin):
+    for name in ["a", "b", "c", "d"]:
+        memory.create_topic(name)
+    admin.delete_topic("a")
+    memory.delete_topic("b", "c")
+    with pytest.raises(klog.UnknownTopicError):
+        memory.delete_topic("b")
+    memory.delete_topic("b", missing_ok=True)
+    memory.delete_topic()
+    assert [topic.name for topic in admin.list_topics()] == ["d"]
+
+
+def test_a_deleted_topic_leaves_nothing_for_the_next_of_its_name(memory):
+    topic = memory.create_topic("orders")
+    consumer = memory.consumer("orders")
+    memory.send("orders", b"one").result()
+    before = topic.id
+    memory.delete_topic("orders")
+    for call in [lambda: topic.id, lambda: topic.partitions, lambda: len(topic), lambda: list(topic)]:
+        with pytest.raises(klog.UnknownTopicError):
+            call()
+    memory.create_topic("orders")
+    assert topic.id != before
+    assert len(topic) == 0
+    assert memory.send("orders", b"two").result().offset == 0
+    consumer.close()
+
+
+def test_offsets_are_listed(memory, admin):
+    memory.create_topic("orders", 2)
+    assert admin.list_offset("orders", 0, "earliest") == klog.ListedOffset(0, -1)
+    assert admin.list_offset("orders", 0, "max_timestamp") == (-1, -1)
+    fill(memory, "orders", [1000, 3000, 2000])
+    for which, found in [
+        ("earliest", (0, -1)),
+        ("latest", (3, -1)),
+        ("max_timestamp", (1, 3000)),
+        (0, (0, 1000)),
+        (1001, (1, 3000)),
+        (dt.datetime.fromtimestamp(3, dt.timezone.utc), (1, 3000)),
+        (3001, (-1, -1)),
+    ]:
+        assert admin.list_offset("orders", 0, which) == found, which
+    assert admin.list_offset("orders", 1, "latest").offset == 0
+
+
+def test_offsets_of_what_does_not_exist_are_refused(memory, admin):
+    memory.create_topic("orders", 2)
+    for partition in [-1, 2]:
+        with pytest.raises(klog.UnknownTopicError):
+            admin.list_offset("orders", partition, "latest")
+    with pytest.raises(klog.InvalidRequestError, match="no offset 'newest': say earliest, latest or max_timestamp"):
+        admin.list_offset("orders", 0, "newest")
+    for which in [None, 1.5, b"latest"]:
+        with pytest.raises(TypeError):
+            admin.list_offset("orders", 0, which)
+
+
+def test_records_are_deleted_below_an_offset(memory, admin):
+    fill(memory, "orders", range(5))
+    assert admin.delete_records("orders", 0, 2) == 2
+    assert admin.delete_records("orders", 0, 1) == 2
+    assert [record.offset for record in memory.read("orders")] == [2, 3, 4]
+    for before in [6, -2]:
+        with pytest.raises(klog.OffsetOutOfRangeError) as raised:
+            admin.delete_records("orders", 0, before)
+        assert isinstance(raised.value, LookupError)
+    assert admin.delete_records("orders", 0, None) == 5
+    assert len(memory.topic("orders")) == 0
+    with pytest.raises(TypeError):
+        admin.delete_records("orders", 0)
+
+
+def test_records_of_a_topic_are_deleted_below_offsets_times_or_all(memory):
+    topic = memory.create_topic("orders", 2)
+    fill(memory, "orders", range(5))
+    memory.send("orders", b"other", partition=1).result()
+    topic.delete_records(before={0: 1})
+    assert (topic.partitions[0].start, topic.partitions[1].start) == (1, 0)
+    topic.delete_records(before=3)
+    assert (topic.partitions[0].start, topic.partitions[1].start) == (3, 0)
+    with pytest.raises(klog.UnknownTopicError, match="has 2 partitions, and none is 2"):
+        topic.delete_records(before={0: 4, 2: 0})
+    assert topic.partitions[0].start == 3
+    for before in ["start", 1.5, [3], None]:
+        with pytest.raises(TypeError):
+            topic.delete_records(before=before)
+    topic.delete_records(before="end")
+    assert [(partition.start, partition.end) for partition in topic.partitions] == [(5, 5), (1, 1)]
+
+
+def test_old_segments_go_when_told_to(path):
+    with klog.open(path) as engine:
+        config = {"segment.ms": 60_000, "retention.ms": 3_600_000, "file.delete.delay.ms": 0}
+        engine.create_topic("orders", config=config)
+        assert engine.admin().delete_old_segments() == 0
+        fill(engine, "orders", [100_000 * number for number in range(5)])
+        engine.send("orders", b"now").result()
+        assert len(segments(path / "orders-0")) == 6
+        assert engine.admin().delete_old_segments() == 5
+        assert [record.value for record in engine.read("orders")] == [b"now"]
+
+
+def test_everything_can_be_verified(path):
+    with klog.open(path) as engine:
+        fill(engine, "orders", range(3))
+        fill(engine, "more", range(3))
+        assert engine.admin().verify() == engine.verify() == klog.Report(True, ())
+    segment = path / "orders-0" / "00000000000000000000.log"
+    content = bytearray(segment.read_bytes())
+    content[70] ^= 1
+    segment.write_bytes(content)
+    with klog.open(path, mode="r") as engine:
+        assert engine.admin().verify("more").ok
+        for report in [engine.verify(), engine.admin().verify("orders")]:
+            assert not report.ok
+            assert segment.name in " ".join(report.problems)
+
+
+def test_topics_are_a_mapping_that_is_up_to_date(memory):
+    topics = memory.topics
+    assert isinstance(topics, Mapping)
+    assert (len(topics), list(topics), "orders" in topics, topics.get("orders")) == (0, [], False, None)
+    memory.create_topic("orders", 2)
+    memory.create_topic("more")
+    assert (len(topics), list(topics), "orders" in topics) == (2, ["more", "orders"], True)
+    assert topics["orders"].name == topics.get("orders").name == "orders"
+    assert topics.get("other", 7) == 7
+    assert [name for name, topic in topics.items() if len(topic.partitions) == 2] == ["orders"]
+    assert topics.keys() & {"orders", "other"} == {"orders"}
+    assert [topic.name for topic in topics.values()] == ["more", "orders"]
+    assert 7 not in topics
+    assert repr(topics) == "<klog.Topics ['more', 'orders']>"
+    with pytest.raises(klog.UnknownTopicError):
+        topics["other"]
+    with pytest.raises(TypeError):
+        topics[7]
+
+
+def test_a_topic_answers_for_its_partitions(memory):
+    topic = memory.create_topic("orders", 2, config={"retention.ms": 1000})
+    assert (topic.name, len(topic), bool(topic), list(topic)) == ("orders", 0, True, [])
+    fill(memory, "orders", [1000, 3000, 2000])
+    first, second = topic.partitions
+    assert (first.topic, first.id, second.id) == ("orders", 0, 1)
+    assert (first.start, first.end, first.stable_end, second.end) == (0, 3, 3, 0)
+    assert first.size > 0 == second.size
+    assert (first.offset_at(0), first.offset_at(1001), first.offset_at(3001)) == (0, 1, None)
+    assert [record.offset for record in topic] == [0, 1, 2]
+    assert [record.offset for record in topic.read(start=1001)] == [1, 2]
+    assert (repr(topic), repr(second)) == ("<klog.Topic 'orders'>", "<klog.Partition orders-1>")
