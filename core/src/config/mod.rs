@@ -13,7 +13,7 @@ pub use consumer::{ConsumerConfig, IsolationLevel, OffsetReset};
 pub use engine::{EngineConfig, Threads};
 pub use producer::{Acks, ProducerConfig};
 pub use topic::{CleanupPolicy, CompressionType, Durability, MessageTimestampType, TopicConfig};
-pub use value::OptionValue;
+pub use value::{GzipLevel, OptionValue};
 
 use crate::error::{Error, ErrorCode};
 

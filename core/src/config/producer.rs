@@ -3,7 +3,7 @@
 //! Source: Kafka documentation, "Producer Configs"; librdkafka's names where Kafka has none.
 
 use super::topic::Durability;
-use super::value::words;
+use super::value::{GzipLevel, words};
 use super::{OptionValue, options};
 use crate::record::{Codec, Compression, Partitioner};
 
@@ -67,12 +67,12 @@ options! {
         /// What batches are compressed with.
         compression_type: Codec = Codec::None, "compression.type";
         /// Level of gzip; −1 is zlib's own.
-        compression_gzip_level: i32 = -1, "compression.gzip.level", in -1..=9;
+        compression_gzip_level: GzipLevel = GzipLevel::DEFAULT, "compression.gzip.level";
         /// Level of lz4. klog has one level.
         compression_lz4_level: i32 = 9, "compression.lz4.level", in 1..=17;
         /// Level of zstd.
         compression_zstd_level: i32 = 3, "compression.zstd.level", in -131_072..=22;
-        /// How long a delivery may take, in ms, before waiting for it times out.
+        /// Accepted for Kafka's sake, without effect: whoever waits for a delivery says for how long.
         delivery_timeout_ms: i32 = 120_000, "delivery.timeout.ms", in 0..=i32::MAX;
         /// Number batches, so that a retry cannot write one twice. Not yet in klog; Kafka's default is true, but an append
         /// in the same process has no lost answers to retry.
@@ -82,7 +82,7 @@ options! {
         klog_durability: Option<Durability> = None, "klog.durability";
         /// How long a batch may wait for more records, in ms. One that somebody waits for does not.
         linger_ms: i64 = 5, "linger.ms", in 0..=i64::MAX;
-        /// How long `send` may wait for room, in ms.
+        /// Accepted for Kafka's sake, without effect: a `send` that finds no room writes what is queued itself.
         max_block_ms: i64 = 60_000, "max.block.ms", in 0..=i64::MAX;
         /// The largest record, in bytes.
         max_request_size: i32 = 1_048_576, "max.request.size", in 0..=i32::MAX;
@@ -105,7 +105,7 @@ impl ProducerConfig {
     /// Codec and level of batches.
     pub fn compression(&self) -> Compression {
         let level = match self.compression_type {
-            Codec::Gzip => self.compression_gzip_level,
+            Codec::Gzip => self.compression_gzip_level.number(),
             Codec::Zstd => self.compression_zstd_level,
             Codec::None | Codec::Snappy | Codec::Lz4 => 0,
         };

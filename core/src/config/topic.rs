@@ -2,7 +2,7 @@
 //!
 //! Source: Kafka documentation, "Topic-Level Configs"; `org.apache.kafka.common.config.TopicConfig`.
 
-use super::value::words;
+use super::value::{GzipLevel, words};
 use super::{OptionValue, options};
 use crate::record::{Codec, Compression};
 
@@ -90,7 +90,7 @@ options! {
         /// What records are stored with.
         compression_type: CompressionType = CompressionType::Producer, "compression.type", broker "compression.type";
         /// Level when the topic compresses with gzip; −1 is zlib's own.
-        compression_gzip_level: i32 = -1, "compression.gzip.level", in -1..=9, broker "compression.gzip.level";
+        compression_gzip_level: GzipLevel = GzipLevel::DEFAULT, "compression.gzip.level", broker "compression.gzip.level";
         /// Level when the topic compresses with lz4. klog has one level; the value is kept for Kafka.
         compression_lz4_level: i32 = 9, "compression.lz4.level", in 1..=17, broker "compression.lz4.level";
         /// Level when the topic compresses with zstd.
@@ -103,7 +103,7 @@ options! {
         flush_messages: i64 = i64::MAX, "flush.messages", in 1..=i64::MAX, broker "log.flush.interval.messages";
         /// Flush within so many ms. Unset, klog flushes within 10 ms where `klog.durability` is fsync and within 1,000
         /// where it is os; Kafka leaves it to the operating system.
-        flush_ms: Option<i64> = None, "flush.ms", broker "log.flush.interval.ms";
+        flush_ms: Option<i64> = None, "flush.ms", in 0..=i64::MAX, broker "log.flush.interval.ms";
         /// Bytes of the log between two index entries.
         index_interval_bytes: i32 = 4096, "index.interval.bytes", in 0..=i32::MAX, broker "log.index.interval.bytes";
         /// When a record counts as stored, and so when consumers see it: `os` or `fsync`. klog's own; Kafka has replicas
@@ -176,7 +176,7 @@ impl TopicConfig {
             return None;
         };
         let level = match codec {
-            Codec::Gzip => self.compression_gzip_level,
+            Codec::Gzip => self.compression_gzip_level.number(),
             Codec::Zstd => self.compression_zstd_level,
             Codec::None | Codec::Snappy | Codec::Lz4 => 0,
         };

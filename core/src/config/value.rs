@@ -20,11 +20,19 @@ pub(crate) fn parse<T: OptionValue>(name: &str, text: &str) -> Result<T> {
         .map_err(|why| Error::new(ErrorCode::InvalidConfig, format!("{name} is '{text}'; it must be {why}")))
 }
 
-pub(crate) fn check<T: PartialOrd + Display>(name: &str, value: &T, range: &RangeInclusive<T>) -> Result<()> {
-    if range.contains(value) {
-        return Ok(());
+/// A value that has bounds when it is set.
+pub(crate) trait Bounded {
+    type Number: PartialOrd + Display;
+    fn number(&self) -> Option<&Self::Number>;
+}
+
+pub(crate) fn check<T: Bounded>(name: &str, value: &T, range: &RangeInclusive<T::Number>) -> Result<()> {
+    match value.number() {
+        Some(number) if !range.contains(number) => {
+            Err(Error::new(ErrorCode::InvalidConfig, format!("{name} is {number}; allowed are {}", show_range(range))))
+        }
+        _ => Ok(()),
     }
-    Err(Error::new(ErrorCode::InvalidConfig, format!("{name} is {value}; allowed are {}", show_range(range))))
 }
 
 pub(crate) fn show_range<T: Display>(range: &RangeInclusive<T>) -> String {
@@ -40,6 +48,12 @@ macro_rules! numbers {
             }
             fn show(&self) -> Option<String> {
                 Some(self.to_string())
+            }
+        }
+        impl Bounded for $type {
+            type Number = $type;
+            fn number(&self) -> Option<&$type> {
+                Some(self)
             }
         }
     )* };
@@ -82,6 +96,42 @@ impl<T: OptionValue> OptionValue for Option<T> {
     }
     fn show(&self) -> Option<String> {
         self.as_ref().and_then(OptionValue::show)
+    }
+}
+
+impl<T: Bounded> Bounded for Option<T> {
+    type Number = T::Number;
+    fn number(&self) -> Option<&T::Number> {
+        self.as_ref().and_then(Bounded::number)
+    }
+}
+
+/// How hard gzip works: 1 to 9, or −1 for zlib's own choice. 0, which does not compress, is not allowed by Kafka.
+///
+/// Source: `org.apache.kafka.common.record.CompressionType.GZIP#levelValidator`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GzipLevel(i32);
+
+impl GzipLevel {
+    /// zlib's own choice.
+    pub const DEFAULT: GzipLevel = GzipLevel(-1);
+
+    /// The number.
+    pub fn number(self) -> i32 {
+        self.0
+    }
+}
+
+impl OptionValue for GzipLevel {
+    const KIND: &'static str = "int, -1 or 1 to 9";
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(level) if level == -1 || (1..=9).contains(&level) => Ok(GzipLevel(level)),
+            _ => Err("-1 or 1 to 9".into()),
+        }
+    }
+    fn show(&self) -> Option<String> {
+        Some(self.0.to_string())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The opened cluster: one broker directory, its metadata, its partitions, and the work that is due.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,8 @@ pub(crate) struct Cluster {
     report: Mutex<Report>,
     drains: Mutex<Vec<Weak<dyn Drain>>>,
     closed: AtomicBool,
+    /// Files and directories that are to be removed, and whose time has not come.
+    leaving: Arc<Mutex<BTreeSet<PathBuf>>>,
     checkpoint_due: AtomicBool,
     has_written: AtomicBool,
     on_interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
@@ -88,6 +91,7 @@ impl Cluster {
             report: Mutex::new(report),
             drains: Mutex::default(),
             closed: AtomicBool::new(false),
+            leaving: Arc::default(),
             checkpoint_due: AtomicBool::new(false),
             has_written: AtomicBool::new(false),
             on_interrupt: options.on_interrupt.clone(),
@@ -492,7 +496,18 @@ impl Cluster {
 
     /// Has files or directories removed after a while, so that readers can finish.
     pub(super) fn remove_later(&self, paths: Vec<PathBuf>, delay: Duration) {
-        self.duties.after(delay, Arc::new(RemoveDuty { sys: self.sys.clone(), paths }));
+        let leaving = self.leaving.clone();
+        leaving.lock().unwrap_or_else(PoisonError::into_inner).extend(paths.iter().cloned());
+        self.duties.after(delay, Arc::new(RemoveDuty { sys: self.sys.clone(), paths, leaving }));
+    }
+
+    /// Removes at once what was to be removed later: nobody reads here any more.
+    fn remove_now(&self) {
+        let leaving = std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner));
+        for path in leaving {
+            // What is left is removed when the directory is opened after an unclean end.
+            let _ = super::topics::remove_tree(&self.sys, &path);
+        }
     }
 
     pub(crate) fn spare(&self) -> &Spare {
@@ -559,6 +574,7 @@ impl Cluster {
                 }
                 result = result.and(closed);
             }
+            self.remove_now();
             let me = self.identity.as_ref().map_or(-1, |identity| identity.node_id);
             let broker_epoch = self.image().brokers.get(&me).map_or(-1, |broker| broker.broker_epoch);
             result = result.and(self.spare.allow(|| self.dir.finish(broker_epoch)));
@@ -622,13 +638,16 @@ impl Duty for RetentionDuty {
 struct RemoveDuty {
     sys: Sys,
     paths: Vec<PathBuf>,
+    leaving: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl Duty for RemoveDuty {
     fn perform(&self) -> Option<Duration> {
         for path in &self.paths {
-            // What is left is removed when the directory is opened the next time.
-            let _ = super::topics::remove_tree(&self.sys, path);
+            if self.leaving.lock().unwrap_or_else(PoisonError::into_inner).remove(path) {
+                // What is left is removed when the directory is opened after an unclean end.
+                let _ = super::topics::remove_tree(&self.sys, path);
+            }
         }
         None
     }

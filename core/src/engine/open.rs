@@ -71,25 +71,14 @@ fn open_for_writing(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Ope
         make_dir(path, sys)?;
     }
     check_dir(path, sys)?;
+    // Before anything is touched: what is refused stays as it is, without even a lock file.
+    known_identity(path, sys, options.mode)?;
     let timeout = Duration::from_millis(options.config.lock_timeout_ms as u64);
     let attachment = Attachment::exclusive(sys, path, timeout)?;
     let mut report = Report::default();
-    let (identity, fresh) = match MetaProperties::read(sys, path)? {
-        Some(meta) => {
-            let meta = meta.map_err(|what| bad_identity(path, &what))?;
-            if meta.version == 0 {
-                return Err(Error::new(
-                    ErrorCode::Unsupported,
-                    format!(
-                        "{} is of the ZooKeeper era, as its {META_PROPERTIES} says; it can be opened for reading only",
-                        path.display()
-                    ),
-                ));
-            }
-            (meta.identity().map_err(|what| bad_identity(path, &what))?, Fresh::No)
-        }
-        None if options.mode == Mode::Create => (format(path, sys, &mut report)?, Fresh::Yes),
-        None => return Err(bad_identity(path, "it is missing, so this is no log directory")),
+    let (identity, fresh) = match known_identity(path, sys, options.mode)? {
+        Some(identity) => (identity, Fresh::No),
+        None => (format(path, sys, &mut report)?, Fresh::Yes),
     };
     let dir = Arc::new(LogDir::open(sys, path, false, fresh, &mut report)?);
     if !Controller::exists(sys, path)? {
@@ -111,8 +100,29 @@ fn open_for_writing(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Ope
     })
 }
 
-/// Makes a log directory out of an empty one, or out of what an interrupted attempt left.
-fn format(path: &Path, sys: &Sys, report: &mut Report) -> Result<Identity> {
+/// Whose directory it is; `None` for one that may be made into a log directory.
+fn known_identity(path: &Path, sys: &Sys, mode: Mode) -> Result<Option<Identity>> {
+    match MetaProperties::read(sys, path)? {
+        Some(meta) => {
+            let meta = meta.map_err(|what| bad_identity(path, &what))?;
+            if meta.version == 0 {
+                return Err(Error::new(
+                    ErrorCode::Unsupported,
+                    format!(
+                        "{} is of the ZooKeeper era, as its {META_PROPERTIES} says; it can be opened for reading only",
+                        path.display()
+                    ),
+                ));
+            }
+            Ok(Some(meta.identity().map_err(|what| bad_identity(path, &what))?))
+        }
+        None if mode == Mode::Create => check_nothing_foreign(path, sys).map(|()| None),
+        None => Err(bad_identity(path, "it is missing, so this is no log directory")),
+    }
+}
+
+/// A directory without an identity is empty, or has what an interrupted attempt to make it left.
+fn check_nothing_foreign(path: &Path, sys: &Sys) -> Result<()> {
     let entries = sys.disk.list(path).map_err(|e| Error::io(format_args!("listing {}", path.display()), e))?;
     let own = |name: &str| {
         name.starts_with('.') || name == metadata_partition().to_string() || name == format!("{META_PROPERTIES}.tmp")
@@ -127,6 +137,11 @@ fn format(path: &Path, sys: &Sys, report: &mut Report) -> Result<Identity> {
             ),
         ));
     }
+    Ok(())
+}
+
+/// Makes a log directory.
+fn format(path: &Path, sys: &Sys, report: &mut Report) -> Result<Identity> {
     let identity = Identity { cluster_id: sys.new_uuid().to_string(), node_id: 1, directory_id: sys.new_uuid() };
     let dir = LogDir::open(sys, path, false, Fresh::Yes, report)?;
     if Controller::exists(sys, path)? {
@@ -142,14 +157,14 @@ fn format(path: &Path, sys: &Sys, report: &mut Report) -> Result<Identity> {
     Ok(identity)
 }
 
-/// More than half of the voters must be there, or be named as lost.
+/// More than half of the voters must be there, unless all others are named as lost.
 fn check_voters(controller: &Controller, options: &OpenOptions) -> Result<()> {
     let image = controller.image();
     let me = controller.identity().node_id;
     let missing: Vec<_> =
         image.voters.iter().filter(|voter| voter.id != me && !options.assume_lost.contains(&voter.id)).collect();
-    let there = image.voters.len() - missing.len();
-    if image.voters.is_empty() || there * 2 > image.voters.len() {
+    let there = image.voters.iter().filter(|voter| voter.id == me).count();
+    if missing.is_empty() || there * 2 > image.voters.len() {
         return Ok(());
     }
     let names: Vec<String> =

@@ -6,13 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::checkpoint::{CheckpointFile, Offsets, format_offsets, parse_offsets};
 use super::report::Report;
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::bugs::{Bug, is_made};
-use crate::sys::{Disk, Sys, read_whole, write_atomically};
-use crate::types::{METADATA_TOPIC, Offset, TopicPartition};
+use crate::sys::{Clock, Disk, Sys, read_whole, write_atomically};
+use crate::types::{METADATA_TOPIC, Offset, TimestampMs, TopicPartition};
 
 /// Its presence says that everything was closed in order.
 pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
@@ -26,8 +27,15 @@ pub struct LogDir {
     was_clean: bool,
     /// Set before the first write; from then on a crash is unclean.
     writing: AtomicBool,
+    /// What time it is as far as that is believed, and when on the monotonic clock that was.
+    believed: Mutex<(TimestampMs, Duration)>,
     state: Mutex<State>,
 }
+
+/// A wall clock that goes faster than this, against the monotonic clock, has been set, and is followed no faster.
+const MOST_SPEED: i64 = 12;
+/// How far ahead of the files of a directory the clock may be at opening, in ms, to be believed at once.
+const BELIEVED_AT_ONCE_MS: i64 = 3_600_000;
 
 #[derive(Default)]
 struct State {
@@ -91,7 +99,14 @@ impl LogDir {
                 return Err(Error::io(format_args!("looking for {CLEAN_SHUTDOWN} in {}", path.display()), e));
             }
         };
+        let now = sys.clock.now();
+        let believed = match fresh {
+            Fresh::Yes => now,
+            Fresh::No => newest_checkpoint(sys, path)
+                .map_or(now, |newest| TimestampMs(now.0.min(newest.0.saturating_add(BELIEVED_AT_ONCE_MS)))),
+        };
         Ok(LogDir {
+            believed: Mutex::new((believed, sys.clock.monotonic())),
             sys: sys.clone(),
             path: path.to_path_buf(),
             read_only,
@@ -123,6 +138,17 @@ impl LogDir {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What time it is for those who delete what is old. A clock that jumps ahead is followed slowly, so that there is time
+    /// to set it right before anything is gone; so is one that is far ahead of the directory's own files at opening.
+    pub fn believed_time(&self) -> TimestampMs {
+        let (wall, monotonic) = (self.sys.clock.now(), self.sys.clock.monotonic());
+        let mut believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed_ms = monotonic.saturating_sub(believed.1).as_millis() as i64;
+        let most = believed.0.0.saturating_add(passed_ms.saturating_mul(MOST_SPEED));
+        *believed = (TimestampMs(wall.0.min(most)), monotonic);
+        believed.0
     }
 
     /// Must be called before anything in the directory is written: takes the mark of a clean shutdown away, durably, so
@@ -246,4 +272,9 @@ impl LogDir {
         write_atomically(&self.sys.disk, &mark, content.as_bytes())
             .map_err(|e| Error::io(format_args!("writing {}", mark.display()), e))
     }
+}
+
+/// When a checkpoint was last written: they are, within a second of every flush.
+fn newest_checkpoint(sys: &Sys, path: &Path) -> Option<TimestampMs> {
+    CheckpointFile::ALL.iter().filter_map(|file| Some(sys.disk.stat(&path.join(file.name())).ok()?.modified)).max()
 }

@@ -36,7 +36,7 @@ impl Log {
     /// Returns the files that are to be removed later.
     pub fn delete_old_segments(&self) -> Result<Expired> {
         let config = self.config();
-        let now = self.sys().clock.now();
+        let now = self.dir.believed_time();
         let mut expired = Expired::default();
         // Not the last segment: where no other follows, its space is not worth a roll.
         self.expire_while(&mut expired, &config, |_, next, _| next.is_some_and(|next| next <= self.block.log_start()))?;

@@ -40,11 +40,12 @@ pub fn out_of_order(header: &BatchHeader, expected: Offset, following: Option<&B
     if header.last_offset().0.saturating_sub(expected.0) > i64::from(i32::MAX) {
         return Some(BatchError::Rule(format!("offset {} is too far from {expected}", header.last_offset())));
     }
-    if header.magic < 2 {
-        return None; // of a compressed entry only the last offset is known
-    }
+    // In versions 0 and 1 the base offset is the last one; of a compressed entry no other is known.
     if header.base_offset < expected {
         return Some(BatchError::Rule(format!("base offset {} where {expected} is the least", header.base_offset)));
+    }
+    if header.magic < 2 {
+        return None;
     }
     if header.last_offset_delta < 0 {
         return Some(BatchError::Rule(format!("last offset delta {}", header.last_offset_delta)));
@@ -194,7 +195,7 @@ impl<'a> Scanner<'a> {
             if position.0 >= self.end.0 {
                 break;
             }
-            if let Some(header) = self.valid_at(position)?
+            if let Some(header) = self.valid_at(position, expected)?
                 && header.base_offset >= expected
             {
                 found = Some((position, header.base_offset));
@@ -229,12 +230,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn valid_at(&mut self, position: Position) -> io::Result<Option<BatchHeader>> {
-        // Most places fail here, without a second look.
-        let Ok((size, _)) = BatchHeader::peek(self.bytes(position, MINIMUM_READ)?) else {
+    fn valid_at(&mut self, position: Position, expected: Offset) -> io::Result<Option<BatchHeader>> {
+        // Most places fail here, without a second look: the checksum of what a length claims can take milliseconds.
+        let Ok(header) = BatchHeader::parse(self.bytes(position, HEADER_BYTES)?) else {
             return Ok(None);
         };
-        if position.0 + size as u64 > self.end.0 {
+        let size = header.size;
+        let cannot_follow = expected >= Offset::ZERO && out_of_order(&header, expected, None).is_some();
+        if cannot_follow || position.0 + size as u64 > self.end.0 {
             return Ok(None);
         }
         Ok(BatchHeader::check(self.bytes(position, size)?).ok())

@@ -119,50 +119,27 @@ impl Loader<'_> {
         Ok(complaint.is_none())
     }
 
-    /// The end of the last segment when nothing needs to be checked: header by header from the last index entry on.
+    /// The end of the last segment when nothing needs to be checked: header by header from the last index entry on. Where
+    /// that leads to something odd, or to a last batch whose checksum is wrong, a header may have lied: then every batch
+    /// is checked.
     fn find_end(&mut self, slot: &Arc<Slot>) -> Result<End> {
         let scan = || -> io::Result<(End, Option<DamagedRange>, bool)> {
             let segment = slot.open(self.sys, self.path)?;
-            let len = segment.log_len()?;
-            let last_entry = segment.offset_index()?.last()?;
-            let (from, doubtful) = match last_entry {
+            let (from, doubtful) = match segment.offset_index()?.last()? {
                 Some(entry) => segment.position_before(entry.offset)?,
                 None => (Position::ZERO, false),
             };
             let first = segment.header_at(Position::ZERO)?;
             let last_time = segment.time_index()?.last()?;
-            let mut cadence = if from == Position::ZERO {
-                Cadence::new(segment.base())
-            } else {
-                Cadence::resume(segment.base(), first.as_ref(), last_time)
+            let cadence = || match from {
+                Position::ZERO => Cadence::new(segment.base()),
+                _ => Cadence::resume(segment.base(), first.as_ref(), last_time),
             };
-            let mut scanner = Scanner::new(segment.log(), from, Position(len));
-            let mut next = segment.base();
-            loop {
-                match scanner.next_in_order(next)? {
-                    Found::Batch(position, header) => {
-                        cadence.advance(&header, position, &self.rules);
-                        next = header.next_offset();
-                    }
-                    Found::Bad(position, error) => {
-                        let damage = scanner.resync(position, next, &error)?;
-                        // Whatever follows: the bytes were durable, nothing is cut, and nothing is written behind them.
-                        let mut end = End { offset: next, position: Position(len), cadence, must_roll: true };
-                        while let Found::Batch(_, header) = scanner.next_in_order(end.offset)? {
-                            end.offset = header.next_offset();
-                            end.must_roll = false;
-                        }
-                        end.must_roll |= scanner.position().0 != len;
-                        if damage.next_offset.is_none() {
-                            end.offset = self.end_behind(&damage);
-                        }
-                        return Ok((end, Some(damage), doubtful));
-                    }
-                    Found::End(position) => {
-                        return Ok((End { offset: next, position, cadence, must_roll: false }, None, doubtful));
-                    }
-                }
+            if let Some(end) = self.end_by_headers(segment, from, cadence())? {
+                return Ok((end, None, doubtful));
             }
+            let (end, damage) = self.end_by_checksums(segment, from, cadence())?;
+            Ok((end, damage, doubtful))
         };
         let (end, damage, doubtful) = scan().map_err(|e| self.error("reading the last segment", e))?;
         if doubtful {
@@ -183,6 +160,66 @@ impl Loader<'_> {
             self.report_damage(slot.base, &damage, end.offset);
         }
         Ok(end)
+    }
+
+    /// Where the headers lead; nothing where they do not follow each other, or the last one is of a damaged batch.
+    fn end_by_headers(&self, segment: &Segment, from: Position, mut cadence: Cadence) -> io::Result<Option<End>> {
+        let mut scanner = Scanner::new(segment.log(), from, Position(segment.log_len()?));
+        let mut next = segment.base();
+        let mut last = None;
+        loop {
+            match scanner.next_in_order(next)? {
+                Found::Batch(position, header) => {
+                    cadence.advance(&header, position, &self.rules);
+                    next = header.next_offset();
+                    last = Some((position, header));
+                }
+                Found::Bad(..) => return Ok(None),
+                Found::End(end) => {
+                    if let Some((position, header)) = last
+                        && BatchHeader::check(scanner.batch(position, &header)?).is_err()
+                    {
+                        return Ok(None);
+                    }
+                    return Ok(Some(End { offset: next, position: end, cadence, must_roll: false }));
+                }
+            }
+        }
+    }
+
+    /// The end of a segment in which something is damaged, although every byte of it was durable: nothing is cut, and
+    /// nothing is written behind the damage in its file.
+    fn end_by_checksums(
+        &self,
+        segment: &Segment,
+        from: Position,
+        mut cadence: Cadence,
+    ) -> io::Result<(End, Option<DamagedRange>)> {
+        let len = Position(segment.log_len()?);
+        let mut scanner = Scanner::new(segment.log(), from, len);
+        let mut next = segment.base();
+        loop {
+            match scanner.next_checked_in_order(next)? {
+                Found::Batch(position, header) => {
+                    cadence.advance(&header, position, &self.rules);
+                    next = header.next_offset();
+                }
+                Found::Bad(position, error) => {
+                    let damage = scanner.resync(position, next, &error)?;
+                    let mut end = End { offset: next, position: len, cadence, must_roll: true };
+                    while let Found::Batch(_, header) = scanner.next_checked_in_order(end.offset)? {
+                        end.offset = header.next_offset();
+                        end.must_roll = false;
+                    }
+                    end.must_roll |= scanner.position() != len;
+                    if damage.next_offset.is_none() {
+                        end.offset = self.end_behind(&damage);
+                    }
+                    return Ok((end, Some(damage)));
+                }
+                Found::End(position) => return Ok((End { offset: next, position, cadence, must_roll: false }, None)),
+            }
+        }
     }
 
     /// Checks a segment batch by batch and writes its indexes anew; in memory for a reader. The second value says that the
