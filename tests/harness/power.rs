@@ -23,6 +23,8 @@ pub enum Op {
     Append,
     /// Append a record to `u`, whose durability is `os`, and wait until it is written.
     AppendWritten,
+    /// As `AppendWritten`, a record that takes several sectors, which reach the disk one without the other.
+    AppendLarge,
     /// Append a record to `t` whose time begins a new segment.
     Roll,
     /// As `Roll`, to `u`.
@@ -150,8 +152,12 @@ struct World<'a> {
 
 impl World<'_> {
     fn append(&mut self, topic: &str, later_by: i64) {
+        self.append_padded(topic, later_by, 0);
+    }
+
+    fn append_padded(&mut self, topic: &str, later_by: i64, padding: usize) {
         self.time += later_by;
-        let value = format!("{topic} record sent at {}", self.time).into_bytes();
+        let value = format!("{topic} record sent at {}{}", self.time, "!".repeat(padding)).into_bytes();
         let Some(model) = self.model.get_mut(topic) else { return };
         let producer = self.engine.producer_with(ProducerConfig { linger_ms: 0, ..ProducerConfig::default() }).unwrap();
         let record =
@@ -169,6 +175,7 @@ impl World<'_> {
         match op {
             Op::Append => self.append("t", 1),
             Op::AppendWritten => self.append("u", 1),
+            Op::AppendLarge => self.append_padded("u", 1, 700),
             Op::Roll => self.append("t", 5000),
             Op::RollWritten => self.append("u", 5000),
             Op::Flush => {
@@ -417,19 +424,30 @@ fn look(disk: &SimDisk, before: &Model, after: &Model, deeper: Option<&SimRandom
 pub fn random_ops(random: &SimRandom, steps: usize) -> Vec<Op> {
     let all = [&Op::DURABLE[..], &Op::WRITTEN[..2]].concat();
     // Appends and rolls come often, so that there is something to lose.
-    let often = [Op::Append, Op::AppendWritten, Op::Roll, Op::RollWritten];
+    let often = [Op::Append, Op::AppendWritten, Op::AppendLarge, Op::Roll, Op::RollWritten];
     let pick = |from: &[Op]| from[random.next() as usize % from.len()];
-    (0..steps).map(|_| if random.next() % 2 == 0 { pick(&often) } else { pick(&all) }).collect()
+    (0..steps).map(|_| if random.next().is_multiple_of(2) { pick(&often) } else { pick(&all) }).collect()
 }
 
 /// Runs random workloads one after the other, each ended by a power cut at a random point, and each begun on what the one
 /// before left. What an earlier cut took away must never come back.
 pub fn chain(base: &SimDisk, seed: u64, lives: usize) -> Result<Counted, String> {
+    let ops = |random: &SimRandom| random_ops(random, 1 + random.next() as usize % 6);
+    chain_of(base, seed, lives, ops)
+}
+
+/// As [`chain`], with workloads of another choice.
+pub fn chain_of(
+    base: &SimDisk,
+    seed: u64,
+    lives: usize,
+    choose: impl Fn(&SimRandom) -> Vec<Op>,
+) -> Result<Counted, String> {
     let random = SimRandom::new(seed);
     let mut disk = base.duplicate();
     let mut counted = Counted::default();
     for life in 0..lives {
-        let ops = random_ops(&random, 1 + random.next() as usize % 6);
+        let ops = choose(&random);
         let run = run(&disk, &ops);
         let cut = random.next() as usize % run.events.len();
         let mut model = CrashModel::of(&run.base);

@@ -53,6 +53,24 @@ fn readers_come_and_go_beside_a_writer() {
 }
 
 #[test]
+fn a_reader_that_came_first_keeps_no_writer_out() {
+    let root = tempfile::tempdir().unwrap();
+    let engine = Engine::open(root.path()).unwrap();
+    engine.producer().unwrap().send("t", None, Some(b"one")).unwrap().result().unwrap();
+    engine.close().unwrap();
+    let reader = OpenOptions::new().mode(Mode::ReadOnly).open(root.path()).unwrap();
+    let engine = Engine::open(root.path()).unwrap();
+    engine.producer().unwrap().send("t", None, Some(b"two")).unwrap().result().unwrap();
+    assert_eq!(
+        reader.admin().describe_topic("t").unwrap().partitions[0].high_watermark,
+        1,
+        "what there was at opening"
+    );
+    engine.close().unwrap();
+    reader.close().unwrap();
+}
+
+#[test]
 fn of_ten_processes_that_open_at_once_one_at_a_time_has_the_directory() {
     let root = tempfile::tempdir().unwrap();
     Engine::open(root.path()).unwrap().close().unwrap();

@@ -4,8 +4,9 @@
 //! its bytes are roles. While klog has a directory to itself the MEMBER byte is held exclusively, and the file's text says by
 //! whom. No decision reads that text.
 //!
-//! A reader takes the same locks where their files exist, shared, and nothing at all where they do not: it needs no right to
-//! write. Beside a live writer or broker it takes none, and sees what the checkpoints say.
+//! A reader shares `.lock` where that file exists, so that no broker starts below it, and asks whether the MEMBER byte is
+//! held, without keeping it: it needs no right to write, and keeps no writer of klog's out. Beside a live writer or broker
+//! it sees what the checkpoints say.
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -87,11 +88,11 @@ impl Attachment {
                 Err(e) if e.kind() == io::ErrorKind::PermissionDenied => continue,
                 Err(e) => return Err(Error::io(format_args!("opening {}", dir.join(name).display()), e)),
             };
-            if try_lock(&file, dir, range, LockKind::Shared)? {
+            if !try_lock(&file, dir, range, LockKind::Shared)? {
+                attachment.beside_writer = true;
+            } else if name == BROKER_LOCK {
                 close_in_child(&file);
                 attachment.files.push(file);
-            } else {
-                attachment.beside_writer = true;
             }
         }
         Ok(attachment)

@@ -337,10 +337,10 @@ impl Cluster {
         }
     }
 
-    /// Writes what an interruption kept from being written, or damaged: a broker refuses a directory without it. Not in a
-    /// directory that was closed in order. Where it cannot be written the next opener tries again.
+    /// Writes what an interruption kept from being written, or what is damaged: a broker refuses a directory without it.
+    /// Where it cannot be written the next opener tries again.
     fn write_topic_id(&self, file: &str, id: Uuid) -> Result<()> {
-        if self.read_only || !self.dir.is_writing() || id == Uuid::ZERO {
+        if self.read_only || id == Uuid::ZERO {
             return Ok(());
         }
         let path = self.path.join(file);
@@ -349,6 +349,7 @@ impl Cluster {
             // What cannot be read may be good.
             content => drop(content.map_err(|e| Error::io(format_args!("reading {}", path.display()), e))?),
         }
+        self.dir.begin_writing()?;
         if write_atomically(&self.sys.disk, &path, format!("version: 0\ntopic_id: {id}").as_bytes()).is_err() {
             self.dir.mark_failed();
         }

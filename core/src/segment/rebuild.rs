@@ -35,7 +35,7 @@ pub fn scan_batches(
     mut visit: impl FnMut(Position, &BatchHeader, &[u8]) -> io::Result<()>,
 ) -> io::Result<(Position, Offset, Vec<DamagedRange>, Option<BatchError>)> {
     let len = segment.log_len()?;
-    let mut scanner = Scanner::new(segment.log(), Position::ZERO, Position(len));
+    let mut scanner = Scanner::new(segment.log(), Position::ZERO, Position(len)).in_segment(segment.base());
     let mut expected = from;
     let mut damage = Vec::new();
     let mut last_good = (Position::ZERO, from);

@@ -67,12 +67,20 @@ pub struct Scanner<'a> {
     end: Position,
     chunk: Vec<u8>,
     chunk_at: u64,
+    /// Batches in order do not go further.
+    greatest: Offset,
 }
 
 impl<'a> Scanner<'a> {
     /// Begins at `from`, which is the start of a batch, and looks at no byte at or behind `end`.
     pub fn new(file: &'a AnyFile, from: Position, end: Position) -> Self {
-        Scanner { file, next: from, end, chunk: Vec::new(), chunk_at: 0 }
+        Scanner { file, next: from, end, chunk: Vec::new(), chunk_at: 0, greatest: Offset(i64::MAX) }
+    }
+
+    /// Knows where the segment begins, and so which offsets it can hold: its indexes have 31 bits for them.
+    #[must_use]
+    pub fn in_segment(self, base: Offset) -> Self {
+        Scanner { greatest: Offset(base.0.saturating_add(i64::from(i32::MAX))), ..self }
     }
 
     /// Where the next batch begins.
@@ -163,6 +171,11 @@ impl<'a> Scanner<'a> {
             None
         };
         Ok(match out_of_order(&header, expected, following.as_ref()) {
+            None if header.last_offset() > self.greatest => {
+                self.next = position;
+                let what = format!("offset {} where {} is the greatest", header.last_offset(), self.greatest);
+                Found::Bad(position, BatchError::Rule(what))
+            }
             None => Found::Batch(position, header),
             Some(error) => {
                 self.next = position;
@@ -219,6 +232,10 @@ impl<'a> Scanner<'a> {
         const LENGTH_END: usize = 12;
         loop {
             let end = self.end;
+            // What is held already says it, most of the time.
+            if self.bytes(at, LENGTH_END + 1)?.iter().take(LENGTH_END).any(|byte| *byte != 0) {
+                return Ok(at);
+            }
             let bytes = self.bytes(at, CHUNK_BYTES)?;
             if bytes.len() <= LENGTH_END {
                 return Ok(end);

@@ -28,7 +28,9 @@ impl Loader<'_> {
                 self.report.finding(file, format!("{what}; the epochs are taken from the batches"));
                 let epochs =
                     self.epochs_of_batches(segments).map_err(|e| self.error("reading the leader epochs", e))?;
-                if !self.read_only && self.dir.is_writing() && self.write_epochs(&epochs).is_err() {
+                // A broker refuses the file as it is, however orderly the directory was closed.
+                let repair = || self.dir.begin_writing().and_then(|()| self.write_epochs(&epochs));
+                if !self.read_only && repair().is_err() {
                     self.dir.mark_failed(); // the next opener tries again
                 }
                 Ok(epochs)
