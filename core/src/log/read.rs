@@ -161,7 +161,8 @@ impl Log {
     /// Lengths and offsets are believed on the way. Where they do not lead to `from`, checksums tell which are wrong.
     fn locate(segment: &Segment, from: Offset, bound: Offset) -> io::Result<Option<(Position, Option<BatchError>)>> {
         let (start, _) = segment.position_before(from)?;
-        let mut scanner = Scanner::new(segment.log(), start, Position(segment.log_len()?));
+        let end = Position(segment.log_len()?);
+        let mut scanner = Scanner::new(segment.log(), start, end).in_segment(segment.base());
         let is_before = |header: &BatchHeader| header.last_offset() < from && header.base_offset < bound;
         let mut expected = segment.base();
         loop {

@@ -164,7 +164,7 @@ impl Loader<'_> {
 
     /// Where the headers lead; nothing where they do not follow each other, or the last one is of a damaged batch.
     fn end_by_headers(&self, segment: &Segment, from: Position, mut cadence: Cadence) -> io::Result<Option<End>> {
-        let mut scanner = Scanner::new(segment.log(), from, Position(segment.log_len()?));
+        let mut scanner = Scanner::new(segment.log(), from, Position(segment.log_len()?)).in_segment(segment.base());
         let mut next = segment.base();
         let mut last = None;
         loop {
@@ -196,7 +196,7 @@ impl Loader<'_> {
         mut cadence: Cadence,
     ) -> io::Result<(End, Option<DamagedRange>)> {
         let len = Position(segment.log_len()?);
-        let mut scanner = Scanner::new(segment.log(), from, len);
+        let mut scanner = Scanner::new(segment.log(), from, len).in_segment(segment.base());
         let mut next = segment.base();
         loop {
             match scanner.next_checked_in_order(next)? {
