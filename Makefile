@@ -60,6 +60,10 @@ test: setup ## Run every test: Rust, C, Python, the examples, the fuzz targets f
 	@echo "skipped: $$(grep -c '^SKIPPED' $(TARGET)/test.log || true)"
 	@grep '^SKIPPED' $(TARGET)/test.log || true
 
+.PHONY: test-kafka
+test-kafka: setup ## Let Apache Kafka itself read what klog wrote, and go on with it (needs a JDK and Maven)
+	tests/kafka/run $(TARGET)/release/klog
+
 .PHONY: lint
 lint: ## Check formatting, lints and documentation
 	cargo fmt --all --check

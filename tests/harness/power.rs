@@ -394,6 +394,11 @@ fn look(disk: &SimDisk, before: &Model, after: &Model, deeper: Option<&SimRandom
     let engine = open(disk, 3).map_err(|error| format!("it does not open: {error}"))?;
     let shown = try_found(&engine)?;
     compare(&shown, before, after)?;
+    // What a power cut tears was never durable, so it is cut, and nothing is left that cannot be read.
+    let damage = engine.report().map_err(|error| error.to_string())?.damage;
+    if let Some(damage) = damage.first() {
+        return Err(format!("damage is reported: {damage}"));
+    }
     let (Some(random), Some(untouched)) = (deeper, untouched) else { return Ok(()) };
     // The power goes again while what was found is recovered.
     let events = disk.take_record();
