@@ -1,7 +1,6 @@
 //! The `klog` command, as the wheel installs it.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use pyo3::prelude::*;
 
@@ -14,10 +13,5 @@ pub(crate) fn command(py: Python<'_>) -> PyResult<u8> {
     let signal = py.import("signal")?;
     signal.call_method1("signal", (signal.getattr("SIGINT")?, signal.getattr("SIG_DFL")?))?;
     let arguments: Vec<OsString> = py.import("sys")?.getattr("argv")?.extract()?;
-    Ok(number(py.detach(|| klog_cli::run(arguments))))
-}
-
-/// The number of an exit code, which the standard library does not tell.
-fn number(code: ExitCode) -> u8 {
-    (0..=u8::MAX).find(|number| ExitCode::from(*number) == code).unwrap_or(1)
+    Ok(py.detach(|| klog_cli::run(arguments)))
 }

@@ -15,7 +15,6 @@ mod produce;
 mod topics;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -23,24 +22,24 @@ use args::{Args, Command};
 use failure::{Failure, Outcome};
 use output::Output;
 
-/// Runs the command with its arguments, the first of which is the name it was called by.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Runs the command with its arguments, the first of which is the name it was called by; its exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(error) => {
             let code = error.exit_code();
             let _ = error.print(); // nobody is left to be told
-            return ExitCode::from(u8::try_from(code).unwrap_or(1));
+            return u8::try_from(code).unwrap_or(1);
         }
     };
     let mut out = Output::new(args.json, args.color);
     let outcome = dispatch(args, &mut out).and_then(|()| out.flush());
     match outcome {
-        Ok(()) | Err(Failure::NobodyReads) => ExitCode::SUCCESS,
+        Ok(()) | Err(Failure::NobodyReads) => 0,
         Err(failure) => {
             let _ = out.flush(); // what was found before it failed
             failure.report();
-            ExitCode::from(failure.exit_code())
+            failure.exit_code()
         }
     }
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    klog_cli::run(std::env::args_os())
+    ExitCode::from(klog_cli::run(std::env::args_os()))
 }

@@ -264,7 +264,7 @@ fn leftovers_of_an_interrupted_swap_are_settled() {
     assert_eq!(end(&log), Offset(17));
     log.close().unwrap();
     fixture.assert_unchanged(&[".log", ".index", ".timeindex"]);
-    let left: Vec<_> = fixture.names().into_iter().filter(|name| !name.starts_with("0") || name.len() > 31).collect();
+    let left: Vec<_> = fixture.names().into_iter().filter(|name| !name.starts_with('0') || name.len() > 31).collect();
     assert!(left.iter().all(|name| !name.contains(".cleaned") && !name.contains(".swap")), "{left:?}");
     assert!(!fixture.names().iter().any(|name| name.ends_with(".deleted")), "{left:?}");
 }

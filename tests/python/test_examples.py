@@ -11,7 +11,6 @@ import pytest
 from conftest import HANGS_AFTER, PROJECT
 
 EXAMPLES = PROJECT / "examples" / "python"
-README = (PROJECT / "bindings-python" / "README.md").read_text()
 
 
 def run(*arguments, **options):
@@ -66,10 +65,17 @@ def test_spooling_says_how_it_is_used(path):
     assert not path.exists()
 
 
-def test_the_readmes_examples(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("readme", "printed"),
+    [
+        ("README.md", "0 b'py' b'hello from Python'\n"),
+        ("bindings-python/README.md", f"0 b'en' b'hello, world'\n{sum(range(1000))}\n"),
+    ],
+)
+def test_the_readmes_examples(tmp_path, monkeypatch, capsys, readme, printed):
     monkeypatch.chdir(tmp_path)
-    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", (PROJECT / readme).read_text(), re.DOTALL)
     for number, example in enumerate(examples):
         (tmp_path / f"example{number}.py").write_text(example)
         runpy.run_path(f"example{number}.py")
-    assert capsys.readouterr().out == f"0 b'en' b'hello, world'\n{sum(range(1000))}\n"
+    assert capsys.readouterr().out == printed

@@ -20,6 +20,9 @@ use crate::sys::bugs::{Bug, is_made};
 use crate::sys::{Clock, File, write_all_at, write_atomically};
 use crate::types::{LeaderEpoch, Offset, Position, TimestampMs};
 
+/// What a batch may hold when it is decompressed to be checked; consumers allow as much.
+const MOST_DECOMPRESSED_BYTES: usize = 256 << 20;
+
 /// A batch on its way into a log. Each is appended whole or not at all.
 #[derive(Debug)]
 pub enum Batch<'a> {
@@ -317,7 +320,7 @@ fn leader_rules(config: &TopicConfig) -> LeaderRules {
         timestamp_after_max_ms: config.message_timestamp_after_max_ms,
         compression: config.compression(),
         requires_keys: config.cleanup_policy.compact,
-        max_decompressed_bytes: i32::MAX as usize,
+        max_decompressed_bytes: MOST_DECOMPRESSED_BYTES,
     }
 }
 

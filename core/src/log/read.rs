@@ -179,18 +179,18 @@ impl Log {
         }
         scanner.seek(start);
         expected = segment.base();
+        let mut damage = None;
         loop {
             match scanner.next_checked_in_order(expected)? {
-                Found::Batch(_, header) if is_before(&header) => expected = header.next_offset(),
-                Found::Batch(position, _) => return Ok(Some((position, None))),
+                Found::Batch(_, header) if is_before(&header) => (expected, damage) = (header.next_offset(), None),
+                // Damage that ends before `from` concerns nobody who reads from there.
+                Found::Batch(position, header) if header.base_offset <= from => return Ok(Some((position, None))),
+                Found::Batch(position, _) => return Ok(damage.or(Some((position, None)))),
                 Found::Bad(position, error) => {
-                    // Damage that ends before `from` concerns nobody who reads from there.
-                    match scanner.resync(position, expected, &error)?.next_offset {
-                        Some(next) if next <= from => {}
-                        _ => return Ok(Some((position, Some(error)))),
-                    }
+                    scanner.resync(position, expected, &error)?;
+                    damage = damage.or(Some((position, Some(error))));
                 }
-                Found::End(_) => return Ok(None),
+                Found::End(_) => return Ok(damage),
             }
         }
     }
@@ -244,8 +244,13 @@ impl Log {
         reason: &BatchError,
     ) -> Error {
         let look = || -> io::Result<(u64, Option<Offset>)> {
-            let mut scanner = Scanner::new(segment.log(), at, Position(segment.log_len()?));
-            let range = scanner.resync(at, from, reason)?;
+            let end = Position(segment.log_len()?);
+            let mut scanner = Scanner::new(segment.log(), at, end).in_segment(segment.base());
+            let mut range = scanner.resync(at, from, reason)?;
+            // What seems to follow may be out of order itself.
+            while let Found::Bad(position, error) = scanner.next_checked_in_order(from)? {
+                range = scanner.resync(position, from, &error)?;
+            }
             Ok((range.end.0 - at.0, range.next_offset))
         };
         let (bytes, next) = match look() {

@@ -106,7 +106,8 @@ impl Delivery {
             _ if lane.settings.acks == Acks::None => true,
             Fate::Queued => false,
             Fate::Failed(_) => true,
-            Fate::Written { next, .. } => self.is_acknowledged(next),
+            // Of a log that takes nothing more, nothing more becomes durable: the error is there already.
+            Fate::Written { next, .. } => self.is_acknowledged(next) || lane.partition.log().check_failure().is_err(),
         }
     }
 

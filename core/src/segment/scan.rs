@@ -192,11 +192,18 @@ impl<'a> Scanner<'a> {
     /// Looks behind damaged bytes at `from` for a batch that checks out and whose offsets follow `expected`. The scanner
     /// then stands before it; at the end when there is none.
     ///
-    /// The damaged batch's own length is believed first. When it leads nowhere, every byte is tried.
+    /// The damaged batch's own length is believed first. When it leads nowhere, every byte is tried; but not those inside a
+    /// batch whose checksum holds and which is only out of place.
     pub fn resync(&mut self, from: Position, expected: Offset, reason: &BatchError) -> io::Result<DamagedRange> {
         let claimed = BatchHeader::peek(self.bytes(from, MINIMUM_READ)?).ok().map(|(size, _)| from.plus(size));
         let mut next = claimed.filter(|next| next.0 < self.end.0);
         let mut tried = from;
+        if let Some(behind) = claimed.filter(|behind| behind.0 <= self.end.0) {
+            let checked = BatchHeader::check(self.bytes(from, (behind.0 - from.0) as usize)?);
+            if matches!(checked, Ok(_) | Err(BatchError::Rule(_))) {
+                tried = Position(behind.0 - 1);
+            }
+        }
         let mut found = None;
         loop {
             let position = if let Some(claimed) = next.take() {
