@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p klog --example first_steps -- data`, with the name of a directory, which it makes.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::time::Duration;
 
 use klog::{Engine, ErrorCode, NewTopic, ProducerRecord, Start};

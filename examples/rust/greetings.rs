@@ -1,4 +1,5 @@
 //! The example of the README.
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use klog::{Engine, Start};
 use std::time::Duration;

@@ -77,7 +77,7 @@ fn the_same_files_come_out(case: &str) -> usize {
         let mut segments: Vec<String> = fs::read_dir(&found)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|file| std::path::Path::new(file).extension().is_some_and(|extension| extension == "log"))
+            .filter(|file| Path::new(file).extension().is_some_and(|extension| extension == "log"))
             .collect();
         segments.sort();
         let expected = partition["segments"].as_array().unwrap();
