@@ -54,9 +54,11 @@ demo: setup ## Send a text through Python, read it through C, look at its bytes
 .PHONY: test
 test: setup ## Run every test: Rust, C, Python, the examples, the fuzz targets for 30 s each
 	@rm -f $(TARGET)/test.log
-	@{ cargo test --workspace -- --show-output && \
-	   $(BIN)/python -m pytest -q -rs tests/python && \
-	   fuzz/run 30; } 2>&1 | tee $(TARGET)/test.log
+	@{ failed=; \
+	   cargo test --workspace --no-fail-fast -- --show-output || failed+=" rust-and-c"; \
+	   $(BIN)/python -m pytest -q -rs tests/python || failed+=" python"; \
+	   fuzz/run 30 || failed+=" fuzz"; \
+	   [ -z "$$failed" ] || { echo "FAILED:$$failed"; exit 1; }; } 2>&1 | tee $(TARGET)/test.log
 	@echo "skipped: $$(grep -c '^SKIPPED' $(TARGET)/test.log || true)"
 	@grep '^SKIPPED' $(TARGET)/test.log || true
 

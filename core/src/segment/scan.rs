@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::record::{BatchError, BatchHeader, HEADER_BYTES, MINIMUM_READ};
+use crate::record::{BatchError, BatchHeader, HEADER_BYTES};
 use crate::sys::{AnyFile, read_exact_at};
 use crate::types::{Offset, Position};
 
@@ -192,33 +192,31 @@ impl<'a> Scanner<'a> {
     /// Looks behind damaged bytes at `from` for a batch that checks out and whose offsets follow `expected`. The scanner
     /// then stands before it; at the end when there is none.
     ///
-    /// The damaged batch's own length is believed first. When it leads nowhere, every byte is tried; but not those inside a
-    /// batch whose checksum holds and which is only out of place.
+    /// The damaged batch's own length is believed where its checksum holds, and it is only out of place, or where it leads to
+    /// the offset that it promises. Otherwise every byte is tried.
     pub fn resync(&mut self, from: Position, expected: Offset, reason: &BatchError) -> io::Result<DamagedRange> {
-        let claimed = BatchHeader::peek(self.bytes(from, MINIMUM_READ)?).ok().map(|(size, _)| from.plus(size));
-        let mut next = claimed.filter(|next| next.0 < self.end.0);
+        let damaged = BatchHeader::parse(self.bytes(from, HEADER_BYTES)?).ok();
         let mut tried = from;
-        if let Some(behind) = claimed.filter(|behind| behind.0 <= self.end.0) {
-            let checked = BatchHeader::check(self.bytes(from, (behind.0 - from.0) as usize)?);
-            if matches!(checked, Ok(_) | Err(BatchError::Rule(_))) {
+        if let Some(header) = damaged.filter(|header| from.plus(header.size) <= self.end) {
+            let behind = from.plus(header.size);
+            let checked = BatchHeader::check(self.bytes(from, header.size)?);
+            let follows = |found: BatchHeader| found.base_offset == header.next_offset();
+            if matches!(checked, Ok(_) | Err(BatchError::Rule(_)))
+                || self.valid_at(behind, expected)?.is_some_and(follows)
+            {
                 tried = Position(behind.0 - 1);
             }
         }
         let mut found = None;
         loop {
-            let position = if let Some(claimed) = next.take() {
-                claimed
-            } else {
-                tried = self.skip_zeros(tried.plus(1))?;
-                tried
-            };
-            if position.0 >= self.end.0 {
+            tried = self.skip_zeros(tried.plus(1))?;
+            if tried >= self.end {
                 break;
             }
-            if let Some(header) = self.valid_at(position, expected)?
+            if let Some(header) = self.valid_at(tried, expected)?
                 && header.base_offset >= expected
             {
-                found = Some((position, header.base_offset));
+                found = Some((tried, header.base_offset));
                 break;
             }
         }
