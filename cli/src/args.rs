@@ -180,7 +180,7 @@ pub(crate) struct Produce {
     #[arg(short = 'z', long, value_name = "CODEC")]
     pub(crate) compression: Option<String>,
     /// When a record counts as sent: 0, 1 or all. [default: all]
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) acks: Option<String>,
     /// Lines equal to this text are records without a value.
     #[arg(long, value_name = "TEXT")]
@@ -195,7 +195,7 @@ pub(crate) struct Consume {
     /// The topics.
     #[arg(required = true)]
     pub(crate) topics: Vec<String>,
-    /// Where to begin: earliest, latest, an offset, or −N for N records before the end. [default: earliest]
+    /// Where to begin: earliest, latest, an offset, or -N for N records before the end. [default: earliest]
     #[arg(short, long, value_name = "OFFSET", value_parser = start, allow_hyphen_values = true)]
     pub(crate) offset: Option<Begin>,
     /// Begin at the first record; what happens anyway.

@@ -38,7 +38,16 @@ pub(crate) fn run(place: &Place, args: &Consume, out: &mut Output) -> Outcome {
                 (_, Some(at)) => Start::Timestamp(at),
                 (None | Some(Begin::Earliest), None) => Start::Earliest,
                 (Some(Begin::Latest), None) => Start::Latest,
-                (Some(Begin::At(offset)), None) => Start::Offset(offset),
+                (Some(Begin::At(offset)), None) => {
+                    let first = admin.list_offset(topic, partition, OffsetSpec::Earliest)?.offset;
+                    let end = admin.list_offset(topic, partition, OffsetSpec::Latest)?.offset;
+                    if !(first..=end).contains(&offset) {
+                        return Err(Failure::Other(format!(
+                            "offset {offset} is out of range: {topic}-{partition} has {first} up to {end}"
+                        )));
+                    }
+                    Start::Offset(offset)
+                }
                 (Some(Begin::BeforeEnd(count)), None) => {
                     let first = admin.list_offset(topic, partition, OffsetSpec::Earliest)?.offset;
                     let end = admin.list_offset(topic, partition, OffsetSpec::Latest)?.offset;
@@ -51,19 +60,21 @@ pub(crate) fn run(place: &Place, args: &Consume, out: &mut Output) -> Outcome {
     consumer.read_until_now();
     let mut left = args.max.unwrap_or(u64::MAX);
     let mut printed = Vec::new();
+    let mut is_damaged = false;
     while left > 0 && !consumer.is_finished() {
-        let batch = next(&mut consumer)?;
+        let batch = next(&mut consumer, &mut is_damaged)?;
         print(&batch.slice(0..batch.len().min(usize::try_from(left).unwrap_or(usize::MAX))), args, out, &mut printed)?;
         left -= left.min(batch.len() as u64);
     }
-    Ok(())
+    if is_damaged { Err(Failure::Told) } else { Ok(()) }
 }
 
-/// The next records. Damaged ones are told of and stepped over.
-fn next(consumer: &mut Consumer) -> Outcome<Batch> {
+/// The next records. Damaged ones are told of and stepped over; the exit code says so in the end.
+fn next(consumer: &mut Consumer, is_damaged: &mut bool) -> Outcome<Batch> {
     loop {
         match consumer.poll(Duration::ZERO) {
             Err(error) if error.code() == ErrorCode::CorruptMessage && consumer.seek_past(&error) => {
+                *is_damaged = true;
                 let _ = writeln!(io::stderr(), "klog: {}", error.message()); // the records matter more
             }
             result => return Ok(result?),

@@ -23,6 +23,12 @@ pub(crate) fn run(args: &Dump, out: &mut Output) -> Outcome {
 
 /// What a file holds; an error for one that is none of ours.
 pub(crate) fn content(file: &Path) -> Outcome<Content> {
+    if file.is_dir() {
+        return Err(Failure::Other(format!("{} is a directory; name a file in it", file.display())));
+    }
+    if !file.exists() {
+        return Err(Failure::Other(format!("there is no file {}", file.display())));
+    }
     Content::of(file).ok_or_else(|| {
         Failure::Other(format!(
             "{}: its name is none that a log directory has (.log, .index, .timeindex, .txnindex, .snapshot, …)",

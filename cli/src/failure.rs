@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Something else did.
     Other(String),
+    /// Something was wrong, and was told already.
+    Told,
     /// Whoever read our output has gone. Not an error.
     NobodyReads,
 }
@@ -32,6 +34,9 @@ impl Failure {
 
     /// One line on standard error.
     pub(crate) fn report(&self) {
+        if matches!(self, Failure::Told) {
+            return;
+        }
         let _ = writeln!(io::stderr(), "klog: {self}"); // where would it be said that this failed?
     }
 
@@ -50,7 +55,7 @@ impl fmt::Display for Failure {
             Failure::Engine(error) => write!(f, "{}{}", error.message(), advice(error)),
             Failure::Io(doing, error) => write!(f, "{doing}: {error}"),
             Failure::Usage(what) | Failure::Other(what) => f.write_str(what),
-            Failure::NobodyReads => Ok(()),
+            Failure::Told | Failure::NobodyReads => Ok(()),
         }
     }
 }

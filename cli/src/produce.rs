@@ -1,7 +1,7 @@
 //! `klog produce`.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use klog::{Delivery, Mode, OpenOptions, ProducerConfig, ProducerRecord, RecordMetadata};
 use serde_json::json;
@@ -31,6 +31,7 @@ pub(crate) fn run(place: &Place, args: &Produce, out: &mut Output) -> Outcome {
         let then = if what.ends_with('?') { " Or add" } else { "; add" };
         return Err(Failure::Other(format!("{what}{then} --create to make '{}'", args.topic)));
     }
+    let most = config.max_request_size as u64;
     let producer = engine.producer_with(config)?;
     let headers: Vec<_> = args.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_bytes()))).collect();
 
@@ -42,8 +43,12 @@ pub(crate) fn run(place: &Place, args: &Produce, out: &mut Output) -> Outcome {
     let mut line = Vec::new();
     let outcome = loop {
         line.clear();
-        match input.read_until(b'\n', &mut line) {
+        // Not more than can be sent: whoever pipes a disk into it is told before the memory is gone.
+        match (&mut input).take(most + 2).read_until(b'\n', &mut line) {
             Ok(0) => break Ok(()),
+            Ok(read) if read as u64 > most + 1 => {
+                break Err(Failure::Other(format!("a line has more than {most} bytes, which is max.request.size")));
+            }
             Ok(_) => {}
             Err(error) => break Err(Failure::Io("reading standard input".into(), error)),
         }

@@ -110,6 +110,11 @@ impl Uuid {
         (!id.to_string().starts_with('-')).then_some(id)
     }
 
+    /// Whether it is one of the first hundred, which stand for no id: none, lost, to be assigned.
+    pub fn is_reserved(self) -> bool {
+        self.0[..15].iter().all(|byte| *byte == 0) && self.0[15] < 100
+    }
+
     /// Reads the 22 characters; `None` if they are not that.
     pub fn parse(text: &str) -> Option<Uuid> {
         if text.len() != 22 {

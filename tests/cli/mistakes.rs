@@ -61,6 +61,10 @@ fn a_value_out_of_range_is_named_with_its_limits() {
     assert!(said.contains("segment.bytes") && said.contains('5'), "{said}");
     let said = place.fails(&["topics", "create", "u", "--partitions", "0"]);
     assert!(said.contains("partitions") && said.contains('0'), "{said}");
+    let said = place.fails(&["topics", "create", "u", "--partitions", "2147483647"]);
+    assert!(said.contains("10000"), "{said}");
+    let said = place.run_with(&["produce", "t", "-X", "max.request.size=100"], &[b'x'; 5000]).assert_failed(1);
+    assert!(said.contains("max.request.size"), "{said}");
     let said = place.run_with(&["produce", "t", "--partition", "7"], b"x\n").assert_failed(1);
     assert!(said.contains('7'), "{said}");
     let said = place.fails(&["consume", "t", "--partition", "-3"]);

@@ -68,6 +68,9 @@ fn reading_begins_where_it_is_told_to() {
     assert_eq!(consume(&["--at", "1970-01-01T00:00:05Z"]), "5");
     assert_eq!(consume(&["--at", "9999999"]), "");
     assert_eq!(consume(&["-n", "0"]), "");
+    assert_eq!(consume(&["--offset", "6"]), "", "the end is a place to stand");
+    let said = place.fails(&["consume", "t", "--offset", "7"]);
+    assert!(said.contains("offset 7 is out of range: t-0 has 0 up to 6"), "{said}");
 }
 
 #[test]
@@ -132,6 +135,6 @@ fn a_damaged_record_is_told_of_and_stepped_over() {
     bytes[middle] ^= 1;
     std::fs::File::options().write(true).open(&log).unwrap().write_all(&bytes).unwrap();
     let said = place.run(&["consume", "t"]);
-    assert_eq!((said.code, said.text().as_str()), (0, "record 0\nrecord 2\n"));
+    assert_eq!((said.code, said.text().as_str()), (1, "record 0\nrecord 2\n"), "a script must notice");
     assert!(said.stderr.contains("offset 1") && said.stderr.contains("00000000000000000000.log"), "{}", said.stderr);
 }

@@ -59,13 +59,11 @@ fn a_reader_that_came_first_keeps_no_writer_out() {
     engine.producer().unwrap().send("t", None, Some(b"one")).unwrap().result().unwrap();
     engine.close().unwrap();
     let reader = OpenOptions::new().mode(Mode::ReadOnly).open(root.path()).unwrap();
+    let visible = || reader.admin().describe_topic("t").unwrap().partitions[0].high_watermark;
+    assert_eq!(visible(), 1);
     let engine = Engine::open(root.path()).unwrap();
     engine.producer().unwrap().send("t", None, Some(b"two")).unwrap().result().unwrap();
-    assert_eq!(
-        reader.admin().describe_topic("t").unwrap().partitions[0].high_watermark,
-        1,
-        "what there was at opening"
-    );
+    assert_eq!(visible(), 1, "what there was when the reader looked");
     engine.close().unwrap();
     reader.close().unwrap();
 }

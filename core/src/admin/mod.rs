@@ -144,7 +144,7 @@ impl Admin {
     /// Source: KIP-107.
     pub fn delete_records(&self, topic: &str, partition: i32, before: Option<i64>) -> Result<i64> {
         let cluster = self.engine.cluster()?;
-        cluster.check_writable()?;
+        let _inside = cluster.enter_writing()?;
         let found = cluster.topic(topic)?;
         let log = found.partition(cluster, partition)?.log();
         Ok(cluster.spare().allow(|| log.delete_records(before.map(Offset)))?.0)
@@ -156,8 +156,8 @@ impl Admin {
     /// Those of the disk; `ReadOnly`.
     pub fn delete_old_segments(&self) -> Result<usize> {
         let cluster = self.engine.cluster()?;
-        cluster.check_writable()?;
-        cluster.open_all()?;
+        let _inside = cluster.enter_writing()?;
+        cluster.open_expiring();
         cluster.run_retention()
     }
 

@@ -347,7 +347,10 @@ impl Consumer {
                 Err(error) if error.code() == ErrorCode::OffsetOutOfRange => {
                     reader.reset(&error, self.config.auto_offset_reset)?;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.turn = index + 1; // the others are none the worse
+                    return Err(error);
+                }
             }
         }
         Ok(None)

@@ -12,6 +12,9 @@ use crate::replica::{Need, Replica};
 use crate::segment::AbortedTransaction;
 use crate::types::{Offset, TopicPartition};
 
+/// Compressed batches are decompressed behind each other until they have so many bytes.
+const ENOUGH_BYTES: usize = 32 << 20;
+
 /// A partition that is assigned, and where its reader stands.
 pub(super) struct Reader {
     topic: Arc<str>,
@@ -175,6 +178,8 @@ impl Reader {
         let bound = self.bound();
         let log_end = self.replica.log().block().log_end();
         let can_raise = self.position >= bound && bound < log_end && !self.replica.log().dir().is_read_only();
+        // A log whose flush failed raises nothing more; what was visible before can be read.
+        let can_raise = can_raise && self.replica.log().check_failure().is_ok();
         if can_raise && self.replica.log().block().high_watermark() < log_end {
             self.replica.wait(log_end, Need::Visible, None)?;
             return Ok(self.bound());
@@ -194,12 +199,11 @@ impl Reader {
         let mut arena = Vec::new();
         let mut is_compressed = None;
         let mut next = self.position;
-        let mut at_end = true;
+        let mut cursor = None;
         for (range, header) in &chunk.batches {
             if self.is_for_readers(header)? {
                 let compressed = header.magic < 2 || header.codec().is_ok_and(|codec| codec != Codec::None);
                 if *is_compressed.get_or_insert(compressed) != compressed {
-                    at_end = false;
                     break;
                 }
                 let batch = &decoded.data[range.clone()];
@@ -209,11 +213,14 @@ impl Reader {
                     if decoded.spans.is_empty() {
                         return Err(self.replica.log().unreadable(chunk, range, self.position, &error));
                     }
-                    at_end = false;
                     break;
                 }
             }
             next = header.next_offset();
+            cursor = chunk.cursor_behind(range, header);
+            if arena.len() > ENOUGH_BYTES {
+                break;
+            }
         }
         if is_compressed == Some(true) {
             decoded.len = arena.len();
@@ -221,7 +228,7 @@ impl Reader {
         } else {
             decoded.len = chunk.len;
         }
-        Ok((next, chunk.cursor.filter(|_| at_end)))
+        Ok((next, cursor))
     }
 
     /// Leaves out control batches, and with `read_committed` those of transactions that were given up.

@@ -57,7 +57,7 @@ pub struct Controller {
 }
 
 struct Changing {
-    epoch_begun: bool,
+    epoch_begun: Option<i32>,
     found_unended: bool,
 }
 
@@ -153,7 +153,7 @@ impl Controller {
             replica,
             identity,
             image: RwLock::new(Arc::new(image)),
-            changing: Mutex::new(Changing { epoch_begun: false, found_unended }),
+            changing: Mutex::new(Changing { epoch_begun: None, found_unended }),
         })
     }
 
@@ -245,7 +245,8 @@ impl Controller {
     /// The first change after an opening begins an epoch: nothing that somebody else may have written at these offsets can
     /// be taken for it.
     fn begin_epoch(&self, changing: &mut Changing, image: &mut Image) -> Result<()> {
-        if changing.epoch_begun {
+        if let Some(epoch) = changing.epoch_begun {
+            image.epoch = epoch; // the change that began it may have failed behind that
             return Ok(());
         }
         let me = self.identity.node_id;
@@ -256,7 +257,7 @@ impl Controller {
         let batch = control_batch(&[change], now, self.log().block().log_end(), LeaderEpoch(epoch));
         self.replica.append(Batch::Placed(&batch))?;
         image.epoch = epoch;
-        changing.epoch_begun = true;
+        changing.epoch_begun = Some(epoch);
         if changing.found_unended {
             let end = self.log().block().log_end();
             self.replica.append(Batch::Placed(&data_batch(

@@ -99,6 +99,12 @@ impl Attachment {
     }
 }
 
+/// Whether a process of klog's has the directory open for writing at this moment.
+pub(crate) fn has_writer(sys: &Sys, dir: &Path) -> bool {
+    let held = |file: AnyFile| try_lock(&file, dir, MEMBER, LockKind::Shared).map(|free| !free);
+    sys.disk.open(&dir.join(KLOG_LOCK), Open::Read).is_ok_and(|file| held(file).unwrap_or(true))
+}
+
 impl Drop for Attachment {
     fn drop(&mut self) {
         if self.generation != generation() {

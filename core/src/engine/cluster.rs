@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use super::attach::Attachment;
+use super::attach::{Attachment, has_writer};
 use super::duties::{Duties, Duty};
 use super::open::Opened;
 use super::spare::Spare;
@@ -24,6 +24,9 @@ use crate::replica::Replica;
 use crate::shm::Bell;
 use crate::sys::{Disk, Sys, Wait, Woken, read_whole, write_atomically};
 use crate::types::{LeaderEpoch, Offset, TopicPartition, Uuid};
+
+/// No wait for the end of another call is longer without another look.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
 /// Somebody who holds records that are not written yet.
 pub(crate) trait Drain: Send + Sync {
@@ -56,6 +59,9 @@ pub(crate) struct Cluster {
     report: Mutex<Report>,
     drains: Mutex<Vec<Weak<dyn Drain>>>,
     closed: AtomicBool,
+    /// How many calls that change something are running. `close` sleeps on it.
+    inside: AtomicU32,
+    closing: Mutex<()>,
     /// Files and directories that are to be removed, and whose time has not come.
     leaving: Arc<Mutex<BTreeSet<PathBuf>>>,
     checkpoint_due: AtomicBool,
@@ -92,11 +98,16 @@ impl Cluster {
             drains: Mutex::default(),
             closed: AtomicBool::new(false),
             leaving: Arc::default(),
+            inside: AtomicU32::new(0),
+            closing: Mutex::new(()),
             checkpoint_due: AtomicBool::new(false),
             has_written: AtomicBool::new(false),
             on_interrupt: options.on_interrupt.clone(),
         });
         if !cluster.read_only && !cluster.dir.was_clean() {
+            // A process that was killed may have made directories and not lived to make their names durable.
+            let synced = cluster.sys.disk.sync_dir(&cluster.path);
+            synced.map_err(|e| Error::io(format_args!("syncing {}", cluster.path.display()), e))?;
             cluster.recover_all()?;
             if Self::may_delete(&cluster.image())
                 && let Err(e) = cluster.finish_removals()
@@ -114,6 +125,30 @@ impl Cluster {
             return Err(Error::new(ErrorCode::Closed, format!("the engine on {} is closed", self.path.display())));
         }
         Ok(())
+    }
+
+    /// Begins a call that changes something, or opens what may have to be recovered: the directory is not given back before
+    /// it ends.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(crate) fn enter(&self) -> Result<Inside<'_>> {
+        // SeqCst, with the exchange in `close`: either this finds the engine closed, or `close` finds this inside.
+        self.inside.fetch_add(1, Ordering::SeqCst);
+        let inside = Inside(self);
+        match self.closed.load(Ordering::SeqCst) {
+            true => self.check_open().map(|()| inside),
+            false => Ok(inside),
+        }
+    }
+
+    /// As [`enter`](Self::enter), for what writes.
+    ///
+    /// # Errors
+    /// `Closed`, `ReadOnly`.
+    pub(crate) fn enter_writing(&self) -> Result<Inside<'_>> {
+        let inside = self.enter()?;
+        self.check_writable().map(|()| inside)
     }
 
     pub(crate) fn check_writable(&self) -> Result<()> {
@@ -182,6 +217,11 @@ impl Cluster {
         if let Some(topic) = self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Ok(topic.clone());
         }
+        // The image is read under the lock: a change that comes later finds the topic here.
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(topic) = topics.get(name) {
+            return Ok(topic.clone());
+        }
         let image = self.image();
         let Some(found) = image.topic(name) else {
             return Err(unknown_topic(name, &image));
@@ -189,8 +229,8 @@ impl Cluster {
         let config = self.topic_config(&image, name);
         let count = found.partitions.keys().next_back().map_or(0, |last| last + 1);
         let topic = Arc::new(Topic::new(name, found.id, count as usize, Arc::new(config)));
-        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(topics.entry(name.to_owned()).or_insert(topic).clone())
+        topics.insert(name.to_owned(), topic.clone());
+        Ok(topic)
     }
 
     /// The settings of a topic: Kafka's defaults, those of the cluster, its own. What klog does not know is reported.
@@ -241,7 +281,7 @@ impl Cluster {
         id: Uuid,
         config: Arc<TopicConfig>,
     ) -> Result<Replica> {
-        self.check_open()?;
+        let _inside = self.enter()?;
         let image = self.image();
         let record = image.topic(&partition.topic).and_then(|topic| topic.partitions.get(&partition.partition));
         let replicas = record.map_or(&[][..], |record| &record.replicas);
@@ -250,12 +290,24 @@ impl Cluster {
         if !self.dir_exists(partition)? {
             let here = self.identity.as_ref().map(|identity| vec![identity.directory_id]);
             let was_made_here = here.is_some() && record.map(|record| record.directories.clone()) == here;
+            let is_elsewhere = record.is_some_and(|record| {
+                let directory = |id: &Uuid| here.as_ref().is_some_and(|here| here.contains(id)) || id.is_reserved();
+                record.replicas != [me] || !record.directories.iter().all(directory)
+            });
+            if is_elsewhere && !self.read_only {
+                return Err(Error::new(
+                    ErrorCode::KafkaStorageError,
+                    format!("{partition} is not in {}: its replicas are elsewhere", self.path.display()),
+                ));
+            }
             self.make_partition(partition, id, leader_epoch, was_made_here)?;
         }
         self.check_topic_id(partition, id)?;
+        // A writer may have come since this reader did.
+        let beside_writer = self.beside_writer || (self.read_only && has_writer(&self.sys, &self.path));
         let watermark = match replicas {
-            [only] if *only == me && !self.beside_writer => Watermark::LogEnd,
-            [] if !self.beside_writer
+            [only] if *only == me && !beside_writer => Watermark::LogEnd,
+            [] if !beside_writer
                 && self.dir.checkpoint(crate::log::CheckpointFile::HighWatermark, partition).is_none() =>
             {
                 Watermark::LogEnd
@@ -382,7 +434,7 @@ impl Cluster {
 
     /// Appends a batch to a partition that this broker leads, and sees to it that it is flushed in time.
     pub(crate) fn append(self: &Arc<Self>, partition: &Arc<Replica>, batch: Batch<'_>) -> Result<Appended> {
-        self.check_writable()?;
+        let _inside = self.enter_writing()?;
         if let Some(controller) = &self.controller {
             // A change that could not be made durable may be found when the directory is opened again: its topic is gone then.
             controller.log().check_failure()?;
@@ -519,16 +571,19 @@ impl Cluster {
         &self.dir
     }
 
-    /// Asks every topic that was looked up for its partitions, so that retention sees them.
-    pub(crate) fn open_all(&self) -> Result<()> {
+    /// Opens the partitions of every topic that lets go of anything, so that retention sees them. One that cannot be opened
+    /// keeps what it has, and is told of to whoever uses it.
+    pub(crate) fn open_expiring(&self) {
         let names: Vec<String> = self.image().topics().keys().cloned().collect();
-        for name in names {
-            let topic = self.topic(&name)?;
+        for topic in names.iter().filter_map(|name| self.topic(name).ok()) {
+            let config = topic.config();
+            if config.retention_ms < 0 && config.retention_bytes < 0 {
+                continue;
+            }
             for number in 0..topic.partition_count() {
-                topic.partition(self, number)?;
+                let _ = topic.partition(self, number);
             }
         }
-        Ok(())
     }
 
     // ---- waiting and ending ----------------------------------------------------------------------------------------------
@@ -549,18 +604,31 @@ impl Cluster {
 
     /// Closes everything in order; a second time does nothing.
     pub(crate) fn close(&self) -> Result<()> {
+        // A second one waits for the first.
+        let _one_closes = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.closed.load(Ordering::Acquire) {
             return Ok(());
         }
         self.drain();
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
+        self.closed.store(true, Ordering::SeqCst);
         self.duties.stop();
+        loop {
+            let inside = self.inside.load(Ordering::SeqCst);
+            if inside == 0 {
+                break;
+            }
+            self.sys.wait.wait(&self.inside, inside, LONGEST_WAIT);
+        }
         let mut result = Ok(());
         if !self.read_only {
             for topic in self.known_topics() {
                 for partition in topic.open_partitions().filter(|partition| partition.check_exists().is_ok()) {
+                    // The next opener finds everything in order, and would not know.
+                    if let Some(epoch) = partition.epoch_needed()
+                        && self.begin_epoch(partition, epoch).is_err()
+                    {
+                        self.dir.mark_failed();
+                    }
                     let closed = self.spare.allow(|| partition.log().close());
                     if closed.is_err() {
                         self.dir.mark_failed();
@@ -598,6 +666,18 @@ pub(crate) fn unknown_topic(name: &str, image: &Image) -> Error {
     Error::new(ErrorCode::UnknownTopicOrPartition, format!("there is no topic '{name}'{hint}"))
 }
 
+/// A call that changes something, while it runs.
+pub(crate) struct Inside<'a>(&'a Cluster);
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.inside.fetch_sub(1, Ordering::SeqCst);
+        if self.0.closed.load(Ordering::SeqCst) {
+            self.0.sys.wait.wake_all(&self.0.inside);
+        }
+    }
+}
+
 struct FlushDuty {
     partition: Arc<Replica>,
 }
@@ -631,7 +711,8 @@ impl Duty for RetentionDuty {
     fn perform(&self) -> Option<Duration> {
         let cluster = self.cluster.upgrade()?;
         // What could not be deleted now is tried the next time.
-        let _ = cluster.open_all().and_then(|()| cluster.run_retention());
+        cluster.open_expiring();
+        let _ = cluster.run_retention();
         Some(Duration::from_millis(cluster.config.log_retention_check_interval_ms as u64))
     }
 }

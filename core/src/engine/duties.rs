@@ -8,8 +8,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -74,6 +75,11 @@ impl fmt::Debug for Duties {
 
 const NEVER: u64 = u64::MAX;
 
+/// A time of the monotonic clock in ns; one that does not fit is beyond every machine's life.
+fn in_ns(at: Duration) -> u64 {
+    u64::try_from(at.as_nanos()).unwrap_or(NEVER - 1)
+}
+
 impl Duties {
     pub(crate) fn new(sys: &Sys, threads: Threads) -> Arc<Duties> {
         Arc::new(Duties {
@@ -96,14 +102,14 @@ impl Duties {
         if self.stopping.load(Ordering::Acquire) {
             return;
         }
-        let at = self.sys.clock.monotonic() + delay;
+        let at = self.sys.clock.monotonic().saturating_add(delay);
         let mut plan = self.plan();
         plan.count += 1;
         let number = plan.count;
         plan.heap.push(Reverse(Planned { at, number, duty }));
         let is_earliest = plan.heap.peek().is_some_and(|Reverse(first)| first.number == number);
         if is_earliest {
-            self.next_at.store(at.as_nanos() as u64, Ordering::Release);
+            self.next_at.store(in_ns(at), Ordering::Release);
         }
         if self.threads == Threads::On && plan.thread.is_none() {
             plan.thread = start(Arc::downgrade(self));
@@ -127,14 +133,18 @@ impl Duties {
     }
 
     fn perform_due(&self) {
-        let Ok(_one_at_a_time) = self.working.try_lock() else {
-            return;
+        let _one_at_a_time = match self.working.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
         };
         while let Some(duty) = self.take_due() {
-            if let Some(again) = duty.perform()
+            // One that panics is not done again; the others are none the worse. The logs survive a death at any instruction.
+            let again = catch_unwind(AssertUnwindSafe(|| duty.perform())).unwrap_or(None);
+            if let Some(again) = again
                 && !self.stopping.load(Ordering::Acquire)
             {
-                let at = self.sys.clock.monotonic() + again;
+                let at = self.sys.clock.monotonic().saturating_add(again);
                 let mut plan = self.plan();
                 plan.count += 1;
                 let number = plan.count;
@@ -154,7 +164,7 @@ impl Duties {
     }
 
     fn note_next(&self, plan: &Plan) {
-        let next = plan.heap.peek().map_or(NEVER, |Reverse(first)| first.at.as_nanos() as u64);
+        let next = plan.heap.peek().map_or(NEVER, |Reverse(first)| in_ns(first.at));
         self.next_at.store(next, Ordering::Release);
     }
 
@@ -173,6 +183,8 @@ impl Duties {
         {
             let _ = thread.join();
         }
+        // With `threads=off` another caller may be at work.
+        drop(self.working.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -187,7 +199,7 @@ fn start(duties: Weak<Duties>) -> Option<JoinHandle<()>> {
             let word = duties.word.load(Ordering::SeqCst);
             duties.perform_due();
             let next = duties.next_at.load(Ordering::Acquire);
-            let now = duties.sys.clock.monotonic().as_nanos() as u64;
+            let now = in_ns(duties.sys.clock.monotonic());
             let sleep = Duration::from_nanos(next.saturating_sub(now)).min(Duration::from_secs(1));
             if !sleep.is_zero() {
                 duties.sys.wait.wait(&duties.word, word, sleep);

@@ -54,12 +54,14 @@ impl Topic {
 
     /// Replaces the settings, of the topic and of its partitions.
     pub(super) fn set_config(&self, config: Arc<TopicConfig>) {
+        let _none_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config.clone();
         self.open_partitions().for_each(|partition| partition.log().set_config(config.clone()));
     }
 
     /// Says that the topic was deleted, to it and to its partitions.
     pub(super) fn mark_removed(&self) {
+        let _none_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         self.removed.store(true, Ordering::Release);
         self.open_partitions().for_each(|partition| partition.mark_removed());
     }
@@ -86,10 +88,10 @@ impl Topic {
         if let Some(partition) = cell.get() {
             return Ok(partition);
         }
+        let _one_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_removed() {
             return Err(Error::new(ErrorCode::UnknownTopicOrPartition, format!("topic '{}' was deleted", self.name)));
         }
-        let _one_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(partition) = cell.get() {
             return Ok(partition);
         }

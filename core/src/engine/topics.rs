@@ -95,14 +95,19 @@ pub struct PartitionDescription {
     pub segments: usize,
 }
 
+/// Partitions that one call makes at most.
+///
+/// Source: `org.apache.kafka.controller.QuorumController#MAX_RECORDS_PER_USER_OP`.
+const MOST_PARTITIONS: i32 = 10_000;
+
 impl Cluster {
     /// Makes a topic; durable on return.
     ///
     /// # Errors
-    /// `InvalidTopic`, `TopicAlreadyExists`, `InvalidPartitions`, `InvalidReplicationFactor`, `InvalidConfig`, `Unsupported`;
+    /// `PolicyViolation` for more partitions than one call may make, `InvalidTopic`, `TopicAlreadyExists`, `InvalidPartitions`, `InvalidReplicationFactor`, `InvalidConfig`, `Unsupported`;
     /// nothing is changed.
     pub(crate) fn create_topic(self: &Arc<Self>, new: &NewTopic) -> Result<TopicDescription> {
-        self.check_writable()?;
+        let _inside = self.enter_writing()?;
         check_topic_name(&new.name)?;
         let me = self.identity().map_or(-1, |identity| identity.node_id);
         let directory = self.identity().map_or(Uuid::ZERO, |identity| identity.directory_id);
@@ -155,7 +160,7 @@ impl Cluster {
     /// # Errors
     /// `UnknownTopicOrPartition`, `InvalidConfig`, `Unsupported`; nothing is changed.
     pub(crate) fn alter_topic(self: &Arc<Self>, name: &str, changes: &BTreeMap<String, Option<String>>) -> Result<()> {
-        self.check_writable()?;
+        let _inside = self.enter_writing()?;
         let controller = self.controller()?;
         let image = self.spare().allow(|| {
             controller.change(|image| {
@@ -184,7 +189,7 @@ impl Cluster {
     /// # Errors
     /// `UnknownTopicOrPartition`; `InvalidTopic` for one of Kafka's own.
     pub(crate) fn delete_topic(self: &Arc<Self>, name: &str) -> Result<()> {
-        self.check_writable()?;
+        let _inside = self.enter_writing()?;
         if name == METADATA_TOPIC || INTERNAL_TOPICS.contains(&name) {
             return Err(Error::new(
                 ErrorCode::InvalidTopic,
@@ -235,6 +240,7 @@ impl Cluster {
 
     fn rename_dirs(&self, name: &str) -> Result<Vec<PathBuf>> {
         let error = |e| Error::io(format_args!("removing topic '{name}' from {}", self.path().display()), e);
+        self.dir().check_place()?;
         let mut paths = Vec::new();
         for entry in self.sys.disk.list(self.path()).map_err(error)? {
             let Some(partition) = TopicPartition::parse_dir(&entry.name).filter(|p| entry.is_dir && p.topic == name)
@@ -352,6 +358,12 @@ fn check_counts(new: &NewTopic, partitions: i32, default_factor: i32) -> Result<
         return Err(Error::new(
             ErrorCode::InvalidPartitions,
             format!("topic '{}' cannot have {partitions} partitions; 1 is the least", new.name),
+        ));
+    }
+    if partitions > MOST_PARTITIONS {
+        return Err(Error::new(
+            ErrorCode::PolicyViolation,
+            format!("topic '{}' cannot have {partitions} partitions; {MOST_PARTITIONS} is the most at once", new.name),
         ));
     }
     let factor = new.replication_factor.unwrap_or(default_factor);

@@ -1,6 +1,6 @@
 //! Looking at files of a log directory, one at a time, without opening the directory.
 //!
-//! [`explain`] accounts for every byte of a file: which field it belongs to, what its value is, what that means. [`dump`]
+//! `explain` accounts for every byte of a file: which field it belongs to, what its value is, what that means. `dump`
 //! says what the file contains. Both read only, and a damaged file is what they are for: bytes that make no sense are
 //! shown as such, and what follows is looked for.
 

@@ -207,7 +207,13 @@ impl Log {
         });
         let Err(why) = undone else {
             self.block.clear_dirty();
-            return Ok(());
+            if !is_device_fault(cause) {
+                return Ok(());
+            }
+            let os_code = cause.raw_os_error().unwrap_or(libc::EIO);
+            self.block.fail(Failure { operation: Operation::Write, os_code });
+            self.dir.mark_failed();
+            return self.check_failure();
         };
         let os_code = why.raw_os_error().or(cause.raw_os_error()).unwrap_or(libc::EIO);
         self.block.fail(Failure { operation: Operation::Undo, os_code });
@@ -322,6 +328,11 @@ fn leader_rules(config: &TopicConfig) -> LeaderRules {
         requires_keys: config.cleanup_policy.compact,
         max_decompressed_bytes: MOST_DECOMPRESSED_BYTES,
     }
+}
+
+/// Whether the device refused, and not the call: then nothing is written to it any more.
+fn is_device_fault(cause: &io::Error) -> bool {
+    matches!(cause.raw_os_error(), Some(libc::EIO | libc::ENODEV | libc::ENXIO | libc::EROFS | libc::ESTALE))
 }
 
 /// Whether a batch of klog's own producer can be stored without another look at its records.

@@ -27,6 +27,8 @@ pub struct LogDir {
     was_clean: bool,
     /// Set before the first write; from then on a crash is unclean.
     writing: AtomicBool,
+    /// Device and inode of the directory that was opened.
+    place: (u64, u64),
     /// What time it is as far as that is believed, and when on the monotonic clock that was.
     believed: Mutex<(TimestampMs, Duration)>,
     state: Mutex<State>,
@@ -57,8 +59,10 @@ impl fmt::Debug for LogDir {
 pub struct Standings {
     /// Everything below is durable.
     pub recovery_point: Offset,
-    /// Set where the log begins behind the base of its first segment.
-    pub log_start: Option<Offset>,
+    /// Where the log begins.
+    pub log_start: Offset,
+    /// Where its first segment does; a checkpoint speaks only of logs that begin behind that.
+    pub first_base: Offset,
     /// Everything below is visible.
     pub high_watermark: Offset,
 }
@@ -105,7 +109,9 @@ impl LogDir {
             Fresh::No => newest_checkpoint(sys, path)
                 .map_or(now, |newest| TimestampMs(now.0.min(newest.0.saturating_add(BELIEVED_AT_ONCE_MS)))),
         };
+        let place = sys.disk.stat(path).map_err(|e| Error::io(format_args!("looking at {}", path.display()), e))?;
         Ok(LogDir {
+            place: (place.device, place.inode),
             believed: Mutex::new((believed, sys.clock.monotonic())),
             sys: sys.clone(),
             path: path.to_path_buf(),
@@ -186,6 +192,26 @@ impl LogDir {
         Ok(())
     }
 
+    /// Must be called before a name in the directory is made, changed or removed: whoever moved the directory away may have
+    /// put another in its place, which is none of ours.
+    ///
+    /// # Errors
+    /// `KafkaStorageError` when the path does not lead to the directory that was opened.
+    pub fn check_place(&self) -> Result<()> {
+        let found = self.sys.disk.stat(&self.path);
+        let found = found.map_err(|e| Error::io(format_args!("looking at {}", self.path.display()), e))?;
+        if (found.device, found.inode) == self.place {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::KafkaStorageError,
+            format!(
+                "{} is not the directory that was opened: it was moved, and another is in its place; open it where it is now",
+                self.path.display()
+            ),
+        ))
+    }
+
     /// Whether something was written since the last clean shutdown.
     pub fn is_writing(&self) -> bool {
         self.writing.load(Ordering::Acquire)
@@ -199,6 +225,8 @@ impl LogDir {
     /// Notes where a partition stands; written with the next [`write_checkpoints`](Self::write_checkpoints).
     pub fn note(&self, partition: &TopicPartition, standings: Standings) {
         let mut state = self.state();
+        let starts = state.checkpoints.entry(CheckpointFile::LogStart).or_default();
+        let log_start = starts.get(partition).copied().unwrap_or_default().max(standings.log_start);
         let mut set = |file: CheckpointFile, value: Option<Offset>| {
             let offsets = state.checkpoints.entry(file).or_default();
             let before = match value {
@@ -210,9 +238,19 @@ impl LogDir {
             }
         };
         set(CheckpointFile::RecoveryPoint, Some(standings.recovery_point));
-        set(CheckpointFile::LogStart, standings.log_start);
+        // Never back: somebody may have raised it since these standings were taken.
+        set(CheckpointFile::LogStart, (log_start > standings.first_base).then_some(log_start));
         // A broker keeps no watermark of its metadata log there.
         set(CheckpointFile::HighWatermark, (partition.topic != METADATA_TOPIC).then_some(standings.high_watermark));
+    }
+
+    /// The log start `raised` of a partition could not be written: it is `before` again, unless somebody else has raised it.
+    pub fn take_back_log_start(&self, partition: &TopicPartition, raised: Offset, before: Offset) {
+        let mut state = self.state();
+        let starts = state.checkpoints.entry(CheckpointFile::LogStart).or_default();
+        if starts.get(partition) == Some(&raised) {
+            starts.insert(partition.clone(), before);
+        }
     }
 
     /// Forgets a partition that was deleted.
@@ -244,6 +282,7 @@ impl LogDir {
         if !state.changed.get(&file).copied().unwrap_or(false) {
             return Ok(());
         }
+        self.check_place()?;
         let content = format_offsets(state.checkpoints.entry(file).or_default());
         let path = self.path.join(file.name());
         write_atomically(&self.sys.disk, &path, &content)
@@ -267,6 +306,7 @@ impl LogDir {
         if self.state().failed {
             return Ok(());
         }
+        self.check_place()?;
         let mark = self.path.join(CLEAN_SHUTDOWN);
         let content = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
         write_atomically(&self.sys.disk, &mark, content.as_bytes())

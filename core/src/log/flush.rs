@@ -50,6 +50,8 @@ impl Log {
                 return Ok(());
             }
             self.check_failure()?;
+            // Before the attempt: whoever unlocks after this moves it.
+            let sequence = self.block.flush_sequence().load(std::sync::atomic::Ordering::SeqCst);
             if self.block.try_lock_flush(self.lock.token().word()) {
                 let flushing = Flushing(self);
                 let result = self.flush_held();
@@ -57,7 +59,6 @@ impl Log {
                 result?;
                 continue;
             }
-            let sequence = self.block.flush_sequence().load(std::sync::atomic::Ordering::SeqCst);
             self.block.announce_flush_waiter();
             if self.block.flushed() >= offset || self.block.failure().is_some() {
                 continue;

@@ -228,11 +228,10 @@ impl Log {
 
     /// Where the log stands, for the checkpoints.
     pub fn standings(&self) -> Standings {
-        let first = self.segment_bases().first().copied().unwrap_or(Offset::ZERO);
-        let log_start = self.block.log_start();
         Standings {
             recovery_point: self.block.flushed(),
-            log_start: (log_start > first).then_some(log_start),
+            log_start: self.block.log_start(),
+            first_base: self.segment_bases().first().copied().unwrap_or(Offset::ZERO),
             high_watermark: self.block.high_watermark(),
         }
     }
@@ -287,6 +286,10 @@ impl Log {
         let mut tail = self.tail();
         self.dir.begin_writing()?;
         let held = self.acquire(&mut tail)?;
+        if epoch < self.block.leader_epoch() {
+            held.release();
+            return Ok(()); // somebody else has begun a later one
+        }
         self.block.set_leader_epoch(epoch);
         let end = self.block.log_end();
         let result = self.assign_epoch(&mut tail, epoch, end);

@@ -50,6 +50,15 @@ pub struct Chunk {
     pub cursor: Option<Cursor>,
 }
 
+impl Chunk {
+    /// Where reading goes on behind one of the batches.
+    pub fn cursor_behind(&self, range: &Range<usize>, header: &BatchHeader) -> Option<Cursor> {
+        let end = self.cursor?;
+        let position = Position(end.position.0 - (self.len - range.end) as u64);
+        Some(Cursor { position, offset: header.next_offset(), ..end })
+    }
+}
+
 impl Log {
     /// Reads batches from the one that contains `fetch.from` on, into `buffer`, whose content is replaced; it grows when it
     /// must, and never shrinks, so that it can be used again without being cleared.

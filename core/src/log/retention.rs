@@ -65,6 +65,7 @@ impl Log {
         config: &TopicConfig,
         mut goes: impl FnMut(TimestampMs, Option<Offset>, u64) -> bool,
     ) -> Result<()> {
+        let end = self.block.log_end();
         let slots = self.slots();
         let visible = self.block.high_watermark();
         let mut doomed = 0;
@@ -87,20 +88,24 @@ impl Log {
             return Ok(());
         }
         self.dir.begin_writing()?;
-        if doomed == slots.len() {
-            self.roll_now()?;
+        // What was appended since it was looked at is not old.
+        if doomed == slots.len() && !self.roll_at(end)? {
+            doomed -= 1;
+        }
+        if doomed == 0 {
+            return Ok(());
         }
         self.remove_first(&slots[..doomed], expired, config)
     }
 
-    /// Begins a new segment whatever the old one looks like.
-    pub fn roll_now(&self) -> Result<()> {
-        self.dir.begin_writing()?;
+    /// Begins a new segment if the log still ends at `end`.
+    fn roll_at(&self, end: Offset) -> Result<bool> {
         let mut tail = self.tail();
         let holding = self.acquire(&mut tail)?;
-        let result = self.roll_to(&mut tail, self.block.log_end());
+        let is_same = self.block.log_end() == end;
+        let result = if is_same { self.roll_to(&mut tail, end) } else { Ok(()) };
         holding.release();
-        result
+        result.map(|()| is_same)
     }
 
     fn remove_first(&self, doomed: &[Arc<Slot>], expired: &mut Expired, config: &TopicConfig) -> Result<()> {
@@ -144,9 +149,12 @@ impl Log {
     /// Moves the log start offset to `to`, durably. Records below are gone for every reader.
     fn raise_log_start(&self, to: Offset) -> Result<()> {
         let mut standings = self.standings();
-        standings.log_start = Some(to.max(self.block.log_start()));
+        standings.log_start = to.max(self.block.log_start());
         self.dir.note(&self.partition, standings);
-        self.dir.write_checkpoint(CheckpointFile::LogStart)?;
+        if let Err(error) = self.dir.write_checkpoint(CheckpointFile::LogStart) {
+            self.dir.take_back_log_start(&self.partition, standings.log_start, self.block.log_start());
+            return Err(error);
+        }
         if self.block.raise_log_start(to) {
             let mut tail = self.tail();
             let holding = self.acquire(&mut tail)?;

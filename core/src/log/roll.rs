@@ -7,7 +7,7 @@ use std::io;
 use super::Log;
 use super::tail::{Tail, index_rules, jitter};
 use crate::config::TopicConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::record::BatchHeader;
 use crate::segment::{Cadence, FileKind, Segment, Suffix, file_name};
 use crate::shm::Dirty;
@@ -77,6 +77,10 @@ impl Log {
         if base == tail.segment.base() && tail.position == Position::ZERO {
             return Ok(()); // an empty segment serves as its own successor
         }
+        if base == tail.segment.base() {
+            return Err(self.stands_in_the_way(tail));
+        }
+        self.dir.check_place()?;
         self.block.set_dirty(Dirty::Roll, base);
         let old = tail.segment.clone();
         match self.switch_segments(tail, base) {
@@ -93,6 +97,18 @@ impl Log {
                 Err(Error::io(format_args!("beginning segment {base} of {}", self.partition), cause))
             }
         }
+    }
+
+    /// A segment from whose first batch on everything is damaged ends where it begins. It is left in place.
+    fn stands_in_the_way(&self, tail: &Tail) -> Error {
+        Error::new(
+            ErrorCode::KafkaStorageError,
+            format!(
+                "{}: nothing in {} can be read, although it was durable; nothing is written over it. Move it away to go on",
+                self.partition,
+                self.relative(tail.segment.base(), FileKind::Log)
+            ),
+        )
     }
 
     fn switch_segments(&self, tail: &mut Tail, base: Offset) -> io::Result<()> {

@@ -76,7 +76,7 @@ impl Delivery {
                 Err(Error::new(ErrorCode::Closed, "the record was not written before its producer was closed"))
             }
             Fate::Written { base, next, append_time } => {
-                let deadline = timeout.map(|timeout| lane.partition.now() + timeout);
+                let deadline = timeout.and_then(|timeout| lane.partition.now().checked_add(timeout));
                 for need in lane.settings.need(lane.partition.log().config().klog_durability) {
                     lane.partition.wait(next, *need, deadline)?;
                 }

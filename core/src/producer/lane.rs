@@ -11,7 +11,7 @@ use crate::config::{MessageTimestampType, TopicConfig};
 use crate::engine::{Cluster, Duty};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Appended, Batch};
-use crate::record::{BatchBuilder, BatchOptions};
+use crate::record::{BatchBuilder, BatchOptions, Codec};
 use crate::replica::Replica;
 use crate::sys::{Clock, generation};
 use crate::types::{Offset, TimestampMs};
@@ -166,12 +166,11 @@ impl Lane {
                 ),
             ));
         }
+        let batch_size = self.most_together(bound)?;
         self.partition.check_exists()?;
         let mut queue = self.queue();
-        let is_full = queue
-            .open
-            .as_ref()
-            .is_some_and(|open| open.builder.len() + bound > self.settings.batch_size && !open.builder.is_empty());
+        let is_full =
+            queue.open.as_ref().is_some_and(|open| open.builder.len() + bound > batch_size && !open.builder.is_empty());
         if is_full {
             let full = queue.open.take();
             queue.full.extend(full);
@@ -210,6 +209,23 @@ impl Lane {
             self.linger()?;
         }
         Ok(delivery)
+    }
+
+    /// How many bytes may be in one batch. What is compressed must not become more than a reader decompresses.
+    fn most_together(&self, bound: usize) -> Result<usize> {
+        const MOST: usize = 128 << 20;
+        let is_compressed = self.settings.compression.codec != Codec::None
+            || self.partition.log().config().compression().is_some_and(|compression| compression.codec != Codec::None);
+        if !is_compressed {
+            return Ok(self.settings.batch_size);
+        }
+        if bound > MOST {
+            return Err(Error::new(
+                ErrorCode::MessageTooLarge,
+                format!("the record has about {bound} bytes and {MOST} is the most that is compressed"),
+            ));
+        }
+        Ok(self.settings.batch_size.min(MOST))
     }
 
     fn begin_batch(&self, spare: Option<BatchBuilder>) -> Result<OpenBatch> {

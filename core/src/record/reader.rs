@@ -60,7 +60,7 @@ impl<'a> Iterator for Headers<'a> {
 
 /// Iterates over the records of one batch.
 ///
-/// The bytes are the uncompressed records: a slice of the batch itself, or what [`decompress`] made of it.
+/// The bytes are the uncompressed records: a slice of the batch itself, or what decompressing made of it.
 #[derive(Debug)]
 pub struct Records<'a> {
     bytes: &'a [u8],

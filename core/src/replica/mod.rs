@@ -169,6 +169,9 @@ impl Replica {
     /// Carries out what [`claim_flush`](Self::claim_flush) arranged.
     pub fn flush_claimed(&self) -> Result<()> {
         self.flush_due.store(false, Ordering::Release);
+        if self.check_exists().is_err() {
+            return Ok(()); // its files have other names by now
+        }
         self.log.flush(self.log.block().log_end(), None)?;
         self.raise_high_watermark();
         Ok(())

@@ -130,6 +130,8 @@ pub enum Operation {
     Flush = 2,
     /// Recovering after a dead holder.
     Recovery = 3,
+    /// Writing: the device failed.
+    Write = 4,
 }
 
 impl fmt::Display for Operation {
@@ -138,6 +140,7 @@ impl fmt::Display for Operation {
             Operation::Undo => "a write could not be undone",
             Operation::Flush => "a flush failed",
             Operation::Recovery => "recovery failed",
+            Operation::Write => "a write failed",
         })
     }
 }
@@ -238,6 +241,7 @@ impl ControlBlock {
             0 => return None,
             1 => Operation::Undo,
             2 => Operation::Flush,
+            4 => Operation::Write,
             _ => Operation::Recovery,
         };
         Some(Failure { operation, os_code: (word & 0xffff) as i32 })

@@ -60,6 +60,7 @@ pub(super) struct Loaded {
 /// Makes the directory of a new partition: the files that a broker makes when it becomes the leader. Whatever an
 /// interrupted attempt left is completed.
 pub fn create_partition(dir: &LogDir, partition: &TopicPartition, topic_id: Uuid, epoch: LeaderEpoch) -> Result<()> {
+    dir.check_place()?;
     dir.begin_writing()?;
     let path = dir.path().join(partition.to_string());
     let make = || -> io::Result<()> {
