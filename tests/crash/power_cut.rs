@@ -90,7 +90,7 @@ fn for_seeds(count: u64, check: impl Fn(u64) -> Result<Counted, String> + Sync) 
 #[test]
 fn longer_workloads_survive_sampled_power_cuts() {
     let base = base();
-    let counted = for_seeds(130, |seed| {
+    let counted = for_seeds(150, |seed| {
         let ops = random_ops(&SimRandom::new(seed), 4 + seed as usize % 9);
         let effort = Effort { states_per_cut: 16, deeper_every: 256, seed };
         check(&run(&base, &ops), &effort).map_err(|what| format!("{ops:?}: {what}"))

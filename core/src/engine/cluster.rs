@@ -435,6 +435,7 @@ impl Cluster {
     /// Appends a batch to a partition that this broker leads, and sees to it that it is flushed in time.
     pub(crate) fn append(self: &Arc<Self>, partition: &Arc<Replica>, batch: Batch<'_>) -> Result<Appended> {
         let _inside = self.enter_writing()?;
+        self.spare.require()?;
         if let Some(controller) = &self.controller {
             // A change that could not be made durable may be found when the directory is opened again: its topic is gone then.
             controller.log().check_failure()?;
@@ -655,6 +656,8 @@ impl Cluster {
         for topic in self.known_topics() {
             topic.open_partitions().for_each(|partition| partition.announce());
         }
+        // Handles that live on keep no file of a directory that was given back, but for what they read themselves.
+        self.topics.write().unwrap_or_else(PoisonError::into_inner).clear();
         result
     }
 }

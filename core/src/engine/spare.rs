@@ -3,8 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use crate::error::{ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::sys::{Disk, File, Open, Sys, write_all_at};
 
 const SPARE: &str = ".klog.spare";
@@ -17,17 +18,28 @@ pub(crate) struct Spare {
     path: PathBuf,
     wanted: bool,
     held: AtomicBool,
+    /// It was given up, and has not been filled since.
+    given_up: AtomicBool,
+    filling: Mutex<()>,
 }
 
 impl Spare {
     pub(crate) fn new(sys: &Sys, dir: &Path, wanted: bool) -> Spare {
         let path = dir.join(SPARE);
         let held = sys.disk.stat(&path).is_ok();
-        Spare { sys: sys.clone(), path, wanted, held: AtomicBool::new(held) }
+        Spare {
+            sys: sys.clone(),
+            path,
+            wanted,
+            held: AtomicBool::new(held),
+            given_up: AtomicBool::new(false),
+            filling: Mutex::new(()),
+        }
     }
 
     /// Fills the reserve if it is empty. Every byte is written: a hole would reserve nothing.
     pub(crate) fn fill(&self) {
+        let _one_fills = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.wanted || self.held.load(Ordering::Acquire) {
             return;
         }
@@ -38,8 +50,27 @@ impl Spare {
         };
         if fill().is_ok() {
             self.held.store(true, Ordering::Release);
+            self.given_up.store(false, Ordering::Release);
         } else {
             let _ = self.sys.disk.remove_file(&self.path); // half a reserve only takes the room away
+        }
+    }
+
+    /// What the reserve gave back is for metadata, checkpoints and retention: records come after it is full again.
+    ///
+    /// # Errors
+    /// `DiskFull` while it cannot be filled.
+    pub(crate) fn require(&self) -> Result<()> {
+        if !self.given_up.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.fill();
+        match self.given_up.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(Error::new(
+                ErrorCode::DiskFull,
+                format!("the disk is full: {SPARE_BYTES} bytes must be free for {} first", self.path.display()),
+            )),
         }
     }
 
@@ -48,6 +79,7 @@ impl Spare {
     pub(crate) fn allow<T>(&self, work: impl Fn() -> Result<T>) -> Result<T> {
         match work() {
             Err(error) if error.code() == ErrorCode::DiskFull && self.held.swap(false, Ordering::AcqRel) => {
+                self.given_up.store(true, Ordering::Release);
                 let _ = self.sys.disk.remove_file(&self.path);
                 work()
             }
