@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 # No step of any test takes so long; whatever does hangs.
 HANGS_AFTER = 120
+
+# A shell that runs this in the background has it ignore SIGINT, which its children would inherit: no Ctrl-C would reach them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

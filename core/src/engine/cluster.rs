@@ -1,7 +1,6 @@
 //! The opened cluster: one broker directory, its metadata, its partitions, and the work that is due.
 
-use std::collections::BTreeSet;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -52,7 +51,7 @@ pub(crate) struct Cluster {
     identity: Option<Identity>,
     /// Topics that only their directories speak of: old or damaged metadata, read-only.
     found: Image,
-    topics: RwLock<HashMap<String, Arc<Topic>>>,
+    topics: RwLock<BTreeMap<String, Arc<Topic>>>,
     pub(crate) bell: Arc<Bell>,
     pub(crate) duties: Arc<Duties>,
     spare: Spare,

@@ -9,7 +9,7 @@
 mod delivery;
 mod lane;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
@@ -102,7 +102,7 @@ impl Settings {
 struct State {
     cluster: Arc<Cluster>,
     settings: Settings,
-    topics: RwLock<HashMap<String, Arc<TopicLanes>>>,
+    topics: RwLock<BTreeMap<String, Arc<TopicLanes>>>,
     /// Bytes that are queued in all lanes.
     queued: Arc<AtomicI64>,
     /// Batches that could not be written and that nobody has been told of.
