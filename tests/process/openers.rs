@@ -77,3 +77,38 @@ fn of_ten_processes_that_open_at_once_one_at_a_time_has_the_directory() {
     offsets.sort_unstable();
     assert!(offsets.iter().copied().eq(0..100), "{offsets:?}");
 }
+
+/// Once, an engine whose directory had been moved rolled its segments into the one that was made in its place.
+#[test]
+fn a_directory_that_took_the_place_of_an_open_one_is_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let (here, there) = (root.path().join("d"), root.path().join("d2"));
+    let moved = Engine::open(&here).unwrap();
+    let topic = klog::NewTopic::named("t").config("segment.ms", "1000");
+    moved.admin().create_topic(&topic).unwrap();
+    let send = |engine: &Engine, timestamp: i64| {
+        let record = klog::ProducerRecord {
+            topic: "t",
+            timestamp: Some(timestamp),
+            value: Some(b"one"),
+            ..klog::ProducerRecord::default()
+        };
+        engine.producer().unwrap().send_record(&record)?.result()
+    };
+    send(&moved, 0).unwrap();
+    std::fs::rename(&here, &there).unwrap();
+    let other = Engine::open(&here).unwrap();
+    other.admin().create_topic(&topic).unwrap();
+    send(&other, 0).unwrap();
+
+    let error = send(&moved, 1_000_000).unwrap_err(); // it would roll
+    assert_eq!(error.code(), ErrorCode::KafkaStorageError);
+    assert!(error.message().contains("it was moved"), "{error}");
+    assert!(moved.admin().delete_topic("t").is_err());
+    assert!(moved.close().is_err(), "no mark of an orderly end is put into the other's directory");
+    assert_eq!(other.admin().describe_topic("t").unwrap().partitions[0].segments, 1);
+    send(&other, 0).unwrap();
+    other.close().unwrap();
+    let engine = Engine::open(&there).unwrap();
+    assert_eq!(engine.admin().describe_topic("t").unwrap().partitions[0].high_watermark, 1);
+}

@@ -108,6 +108,7 @@ impl Cluster {
     /// nothing is changed.
     pub(crate) fn create_topic(self: &Arc<Self>, new: &NewTopic) -> Result<TopicDescription> {
         let _inside = self.enter_writing()?;
+        self.dir().check_place()?;
         check_topic_name(&new.name)?;
         let me = self.identity().map_or(-1, |identity| identity.node_id);
         let directory = self.identity().map_or(Uuid::ZERO, |identity| identity.directory_id);
@@ -161,6 +162,7 @@ impl Cluster {
     /// `UnknownTopicOrPartition`, `InvalidConfig`, `Unsupported`; nothing is changed.
     pub(crate) fn alter_topic(self: &Arc<Self>, name: &str, changes: &BTreeMap<String, Option<String>>) -> Result<()> {
         let _inside = self.enter_writing()?;
+        self.dir().check_place()?;
         let controller = self.controller()?;
         let image = self.spare().allow(|| {
             controller.change(|image| {
@@ -190,6 +192,7 @@ impl Cluster {
     /// `UnknownTopicOrPartition`; `InvalidTopic` for one of Kafka's own.
     pub(crate) fn delete_topic(self: &Arc<Self>, name: &str) -> Result<()> {
         let _inside = self.enter_writing()?;
+        self.dir().check_place()?;
         if name == METADATA_TOPIC || INTERNAL_TOPICS.contains(&name) {
             return Err(Error::new(
                 ErrorCode::InvalidTopic,
