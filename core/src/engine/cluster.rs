@@ -120,7 +120,7 @@ impl Cluster {
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.closed.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorCode::Closed, format!("the engine on {} is closed", self.path.display())));
         }
         Ok(())
@@ -132,13 +132,10 @@ impl Cluster {
     /// # Errors
     /// `Closed`.
     pub(crate) fn enter(&self) -> Result<Inside<'_>> {
-        // SeqCst, with the exchange in `close`: either this finds the engine closed, or `close` finds this inside.
+        // SeqCst here, in `check_open` and in `close`: either this finds the engine closed, or `close` finds this inside.
         self.inside.fetch_add(1, Ordering::SeqCst);
         let inside = Inside(self);
-        match self.closed.load(Ordering::SeqCst) {
-            true => self.check_open().map(|()| inside),
-            false => Ok(inside),
-        }
+        self.check_open().map(|()| inside)
     }
 
     /// As [`enter`](Self::enter), for what writes.
@@ -401,7 +398,7 @@ impl Cluster {
             content => drop(content.map_err(|e| Error::io(format_args!("reading {}", path.display()), e))?),
         }
         self.dir.begin_writing()?;
-        if write_atomically(&self.sys.disk, &path, format!("version: 0\ntopic_id: {id}").as_bytes()).is_err() {
+        if write_atomically(&self.sys.disk, &path, crate::log::format_partition_metadata(id).as_bytes()).is_err() {
             self.dir.mark_failed();
         }
         Ok(())

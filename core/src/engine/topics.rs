@@ -104,7 +104,8 @@ impl Cluster {
     /// Makes a topic; durable on return.
     ///
     /// # Errors
-    /// `PolicyViolation` for more partitions than one call may make, `InvalidTopic`, `TopicAlreadyExists`, `InvalidPartitions`, `InvalidReplicationFactor`, `InvalidConfig`, `Unsupported`;
+    /// `PolicyViolation` for more partitions than one call may make, `InvalidTopic`, `TopicAlreadyExists`,
+    /// `InvalidPartitions`, `InvalidReplicationFactor`, `InvalidConfig`, `Unsupported`;
     /// nothing is changed.
     pub(crate) fn create_topic(self: &Arc<Self>, new: &NewTopic) -> Result<TopicDescription> {
         let _inside = self.enter_writing()?;

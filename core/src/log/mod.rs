@@ -47,11 +47,16 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::segment::{AbortedTransaction, FileKind, Segment, Suffix};
 use crate::shm::{AppendLock, Block, SlotToken};
 use crate::sys::{Open, Sys};
-use crate::types::{LeaderEpoch, Offset, TopicPartition};
+use crate::types::{LeaderEpoch, Offset, TopicPartition, Uuid};
 use tail::Tail;
 
 /// Name of the file that says which topic a partition directory belongs to.
 pub const PARTITION_METADATA: &str = "partition.metadata";
+
+/// What that file says.
+pub fn format_partition_metadata(topic_id: Uuid) -> String {
+    format!("version: 0\ntopic_id: {topic_id}")
+}
 /// Name of the file that holds the leader epochs.
 pub const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 

@@ -8,7 +8,6 @@ use super::{End, Loader};
 use crate::error::{Damage, Result};
 use crate::log::CheckpointFile;
 use crate::log::Slot;
-use crate::log::cut::Scissors;
 use crate::log::epochs::Epochs;
 use crate::log::tail::control_record;
 use crate::record::BatchHeader;
@@ -80,14 +79,7 @@ impl Loader<'_> {
 
     /// Ends the log with the segment at `base`: those behind are set aside.
     fn end_before(&mut self, segments: &mut BTreeMap<Offset, Arc<Slot>>, base: Offset, end: Offset) -> Result<()> {
-        let mut scissors = Scissors {
-            sys: self.sys,
-            partition: self.partition,
-            path: self.path,
-            read_only: self.read_only,
-            report: self.report,
-        };
-        let cut = scissors.set_aside_behind(segments, base, end);
+        let cut = self.scissors().set_aside_behind(segments, base, end);
         cut.map_err(|e| self.error("cutting off what does not follow", e))?;
         if !self.read_only {
             self.drop_snapshots_above(end)?;
@@ -273,14 +265,8 @@ impl Loader<'_> {
             self.carried = Some((end.offset, producers));
             return Ok((end, false));
         };
-        let mut scissors = Scissors {
-            sys: self.sys,
-            partition: self.partition,
-            path: self.path,
-            read_only: self.read_only,
-            report: self.report,
-        };
         let was_sealed = segments.keys().next_back() != Some(&base);
+        let mut scissors = self.scissors();
         let replaced = scissors.cut(segments, &segment, rebuilt.end, rebuilt.next_offset, reason, was_sealed);
         let replaced = replaced.map_err(|e| self.error("cutting off what does not check out", e))?;
         epochs.truncate_from_end(end.offset);

@@ -25,7 +25,7 @@ use super::dir::LogDir;
 use super::producers::ProducerState;
 use super::report::Report;
 use super::tail::{Tail, index_rules, jitter};
-use super::{LEADER_EPOCHS, PARTITION_METADATA, Slot};
+use super::{LEADER_EPOCHS, PARTITION_METADATA, Slot, format_partition_metadata};
 use crate::config::TopicConfig;
 use crate::error::{Error, Result};
 use crate::segment::{Cadence, DamagedRange, FileKind, IndexRules, Segment, Suffix, file_name};
@@ -80,7 +80,7 @@ pub fn create_partition(dir: &LogDir, partition: &TopicPartition, topic_id: Uuid
             file.sync_data()
         };
         put(LEADER_EPOCHS, &format_epochs(&[(epoch, first)]))?;
-        put(PARTITION_METADATA, format!("version: 0\ntopic_id: {topic_id}").as_bytes())?;
+        put(PARTITION_METADATA, format_partition_metadata(topic_id).as_bytes())?;
         disk.sync_dir(&path)?;
         disk.sync_dir(dir.path())
     };
@@ -258,6 +258,17 @@ impl Loader<'_> {
         Ok(End { offset, position: Position::ZERO, cadence: Cadence::new(offset), must_roll: false })
     }
 
+    /// What cuts the end off this log.
+    fn scissors(&mut self) -> Scissors<'_> {
+        Scissors {
+            sys: self.sys,
+            partition: self.partition,
+            path: self.path,
+            read_only: self.read_only,
+            report: self.report,
+        }
+    }
+
     /// Everything lies below the log start offset: all of it was deleted before.
     fn start_over(&mut self, segments: &mut BTreeMap<Offset, Arc<Slot>>, at: Offset) -> Result<End> {
         if self.read_only {
@@ -267,15 +278,8 @@ impl Loader<'_> {
             return Ok(End { offset: at, position: Position(len), cadence: Cadence::new(at), must_roll: true });
         }
         self.dir.begin_writing()?;
-        let mut scissors = Scissors {
-            sys: self.sys,
-            partition: self.partition,
-            path: self.path,
-            read_only: self.read_only,
-            report: self.report,
-        };
         // Kept: the checkpoint has no checksum, and what it says may never have been meant.
-        let kept = scissors.set_aside_all(segments, at);
+        let kept = self.scissors().set_aside_all(segments, at);
         kept.map_err(|e| self.error("setting old segments aside", e))?;
         self.begin_at(segments, at)
     }
