@@ -330,13 +330,13 @@ impl Consumer {
             if reader.paused {
                 continue;
             }
-            let mut result = reader.next(&self.config, max_records, &mut self.spare);
-            if let Err(error) = &result
-                && error.code() == ErrorCode::OffsetOutOfRange
-            {
-                reader.reset(error, self.config.auto_offset_reset)?;
-                result = reader.next(&self.config, max_records, &mut self.spare);
-            }
+            let result = match reader.next(&self.config, max_records, &mut self.spare) {
+                Err(error) if error.code() == ErrorCode::OffsetOutOfRange => {
+                    reader.reset(&error, self.config.auto_offset_reset)?;
+                    reader.next(&self.config, max_records, &mut self.spare)
+                }
+                result => result,
+            };
             match result {
                 Ok(None) => {}
                 Ok(Some(batch)) => {

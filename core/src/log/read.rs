@@ -345,7 +345,7 @@ fn split(
         if header.last_offset() >= fetch.bound {
             // The bound lies between two batches. One that begins below it and ends above is not decided, or damaged.
             let is_over = header.base_offset < fetch.bound;
-            break BatchHeader::check(rest).err().filter(|_| is_over).map(Needed::Repair);
+            break is_over.then(|| BatchHeader::check(rest).err()).flatten().map(Needed::Repair);
         }
         if fetch.check_crcs
             && let Err(error) = BatchHeader::check(rest)

@@ -214,6 +214,9 @@ impl Lane {
     /// How many bytes may be in one batch. What is compressed must not become more than a reader decompresses.
     fn most_together(&self, bound: usize) -> Result<usize> {
         const MOST: usize = 128 << 20;
+        if bound.max(self.settings.batch_size) <= MOST {
+            return Ok(self.settings.batch_size); // as nearly always, without asking for the topic's settings
+        }
         let is_compressed = self.settings.compression.codec != Codec::None
             || self.partition.log().config().compression().is_some_and(|compression| compression.codec != Codec::None);
         if !is_compressed {
