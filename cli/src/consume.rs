@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use klog::{Batch, Consumer, ConsumerConfig, ErrorCode, Mode, OffsetSpec, Start};
+use klog::{Admin, Batch, Consumer, ConsumerConfig, ErrorCode, Mode, OffsetSpec, Start};
 
 use crate::args::{Begin, Consume, Place};
 use crate::failure::{Failure, Outcome};
@@ -39,8 +39,7 @@ pub(crate) fn run(place: &Place, args: &Consume, out: &mut Output) -> Outcome {
                 (None | Some(Begin::Earliest), None) => Start::Earliest,
                 (Some(Begin::Latest), None) => Start::Latest,
                 (Some(Begin::At(offset)), None) => {
-                    let first = admin.list_offset(topic, partition, OffsetSpec::Earliest)?.offset;
-                    let end = admin.list_offset(topic, partition, OffsetSpec::Latest)?.offset;
+                    let (first, end) = bounds(&admin, topic, partition)?;
                     if !(first..=end).contains(&offset) {
                         return Err(Failure::Other(format!(
                             "offset {offset} is out of range: {topic}-{partition} has {first} up to {end}"
@@ -49,8 +48,7 @@ pub(crate) fn run(place: &Place, args: &Consume, out: &mut Output) -> Outcome {
                     Start::Offset(offset)
                 }
                 (Some(Begin::BeforeEnd(count)), None) => {
-                    let first = admin.list_offset(topic, partition, OffsetSpec::Earliest)?.offset;
-                    let end = admin.list_offset(topic, partition, OffsetSpec::Latest)?.offset;
+                    let (first, end) = bounds(&admin, topic, partition)?;
                     Start::Offset((end - count).max(first))
                 }
             };
@@ -67,6 +65,13 @@ pub(crate) fn run(place: &Place, args: &Consume, out: &mut Output) -> Outcome {
         left -= left.min(batch.len() as u64);
     }
     if is_damaged { Err(Failure::Told) } else { Ok(()) }
+}
+
+/// The first offset there is, and the next one that will be.
+fn bounds(admin: &Admin, topic: &str, partition: i32) -> Outcome<(i64, i64)> {
+    let first = admin.list_offset(topic, partition, OffsetSpec::Earliest)?.offset;
+    let end = admin.list_offset(topic, partition, OffsetSpec::Latest)?.offset;
+    Ok((first, end))
 }
 
 /// The next records. Damaged ones are told of and stepped over; the exit code says so in the end.

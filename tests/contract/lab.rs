@@ -15,10 +15,7 @@ const PAST: i64 = NOW - 1_000_000_000;
 /// At one cut, all states up to so many are looked at; of more, as many.
 const STATES_PER_CUT: u128 = 64;
 
-/// Where chance begins. `KLOG_TEST_SEED` begins elsewhere.
-pub(crate) fn seed() -> u64 {
-    std::env::var("KLOG_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
-}
+pub(crate) use klog_tests::seed;
 
 /// A disk that writes down what is done to it, from a state in which all is synced.
 pub(crate) struct Lab {

@@ -1,11 +1,11 @@
 //! The power is cut at every write; every state that a disk may be left in is opened.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use klog::sys::SimRandom;
 use klog::sys::bugs::{self, Bug};
 use klog_tests::power::{Counted, Effort, Op, base, chain, chain_of, check, random_ops, run};
+use klog_tests::{in_parallel, seed};
 
 /// Every workload of one to `most` of these steps.
 fn workloads(ops: &[Op], most: usize) -> Vec<Vec<Op>> {
@@ -19,34 +19,20 @@ fn workloads(ops: &[Op], most: usize) -> Vec<Vec<Op>> {
 }
 
 /// Checks workloads on all processors, and adds up what was counted.
-fn check_all(workloads: &[Vec<Op>], effort: &Effort) -> Result<Counted, String> {
-    let next = AtomicUsize::new(0);
-    let total = Mutex::new(Ok(Counted::default()));
+fn check_all(workloads: &[Vec<Op>], effort: &Effort) -> Counted {
     let base = base();
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(ops) = workloads.get(index) else { return };
-                    let result = check(&run(&base, ops), effort).map_err(|what| format!("{ops:?}: {what}"));
-                    let mut total = total.lock().unwrap();
-                    match (&mut *total, result) {
-                        (Ok(total), Ok(counted)) => total.add(counted),
-                        (Ok(_), Err(what)) => *total = Err(what),
-                        (Err(_), _) => return,
-                    }
-                }
-            });
-        }
+    let total = Mutex::new(Counted::default());
+    in_parallel(1..=workloads.len() as u64, |number| {
+        let ops = &workloads[number as usize - 1];
+        let counted = check(&run(&base, ops), effort).unwrap_or_else(|what| panic!("{ops:?}: {what}"));
+        total.lock().unwrap().add(counted);
     });
     total.into_inner().unwrap()
 }
 
 fn survive(what: &str, workloads: &[Vec<Op>]) -> Counted {
     let effort = Effort { states_per_cut: 1 << 16, deeper_every: 256, seed: 1 };
-    let counted = check_all(workloads, &effort).unwrap();
+    let counted = check_all(workloads, &effort);
     println!("{what}: {} workloads: {counted:?}", workloads.len());
     counted
 }
@@ -66,23 +52,11 @@ fn every_workload_of_up_to_two_written_steps_survives_every_power_cut() {
 
 /// Runs `check` for so many seeds, on all processors. `KLOG_TEST_SEED` begins elsewhere.
 fn for_seeds(count: u64, check: impl Fn(u64) -> Result<Counted, String> + Sync) -> Counted {
-    let first = std::env::var("KLOG_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1u64);
-    let next = AtomicUsize::new(0);
+    let first = seed();
     let total = Mutex::new(Counted::default());
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = first + next.fetch_add(1, Ordering::Relaxed) as u64;
-                    if seed >= first + count {
-                        return;
-                    }
-                    let counted = check(seed).unwrap_or_else(|what| panic!("KLOG_TEST_SEED={seed}: {what}"));
-                    total.lock().unwrap().add(counted);
-                }
-            });
-        }
+    in_parallel(first..=first + count - 1, |seed| {
+        let counted = check(seed).unwrap_or_else(|what| panic!("KLOG_TEST_SEED={seed}: {what}"));
+        total.lock().unwrap().add(counted);
     });
     total.into_inner().unwrap()
 }

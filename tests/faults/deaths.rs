@@ -129,7 +129,7 @@ fn whoever_comes_after_two_deaths_repairs_what_was_left() {
     const CASES: u64 = 3000;
     die_quietly();
     let calls = calls_without_faults();
-    let seed = std::env::var("KLOG_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1u64);
+    let seed = klog_tests::seed();
     println!("KLOG_TEST_SEED={seed}");
     in_parallel(1..=CASES, |case| {
         let random = SimRandom::new(seed.wrapping_mul(1 << 32).wrapping_add(case));

@@ -17,6 +17,11 @@ pub fn data_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("data")
 }
 
+/// The seed of a test's random numbers: `KLOG_TEST_SEED`, or 1.
+pub fn seed() -> u64 {
+    std::env::var("KLOG_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+}
+
 /// Does `work` for every number of a range, on all cores. A panic of one is a panic of the whole.
 pub fn in_parallel(range: RangeInclusive<u64>, work: impl Fn(u64) + Sync) {
     let next = AtomicU64::new(*range.start());

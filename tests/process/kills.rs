@@ -112,7 +112,7 @@ fn kill_one(dir: &Path, random: &SimRandom, acknowledged: &mut Acknowledged) {
 
 #[test]
 fn everything_acknowledged_is_there_once_and_in_order_after_300_kills() {
-    let seed = std::env::var("KLOG_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let seed = klog_tests::seed();
     println!("KLOG_TEST_SEED={seed}");
     let (mut records, mut cuts) = (0, 0);
     for log in 0..KILLS / KILLS_PER_LOG {
