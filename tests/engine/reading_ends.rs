@@ -13,6 +13,7 @@ on_both_disks!(
     a_position_above_the_log_is_reset_as_told,
     a_position_that_is_deleted_under_a_reader_is_reset_as_told,
     a_damaged_batch_is_reported_and_stepped_over,
+    a_record_that_names_an_offset_outside_its_batch_is_damage,
     a_damaged_batch_is_served_unchecked_to_who_asks_for_that,
     where_reading_begins_by_default_is_the_start,
 );
@@ -120,6 +121,30 @@ fn a_damaged_batch_is_reported_and_stepped_over(world: &World) {
     let report = engine.admin().verify(Some("t")).unwrap();
     assert_eq!(report.damage.len(), 1, "{report}");
     assert_eq!(send(&engine, "t", "g"), 6, "it can be written on");
+}
+
+/// A reader that believed the record went on behind it, and never saw what came in between.
+fn a_record_that_names_an_offset_outside_its_batch_is_damage(world: &World) {
+    let engine = world.open();
+    for value in ["one", "two", "three"] {
+        send(&engine, "t", value);
+    }
+    engine.close().unwrap();
+    let name = "t-0/00000000000000000000.log";
+    let mut log = world.bytes(name);
+    let size = klog::record::BatchHeader::check(&log).unwrap().size;
+    log[61 + 3] = 2 << 1; // the record's offset delta, behind its length, attributes and timestamp delta
+    klog::record::seal(&mut log[..size]);
+    world.put(name, &log);
+    let engine = world.open();
+    let mut consumer = consumer(&engine, &[]);
+    consumer.assign("t", 0, Start::Earliest).unwrap();
+    consumer.read_until_now();
+    let error = consumer.poll(Duration::ZERO).unwrap_err();
+    let damage = error.damage().expect("the error names the damage");
+    assert_eq!((damage.first_offset, damage.next_offset), (0, 1), "{error}");
+    assert!(consumer.seek_past(&error));
+    assert_eq!(drain(&mut consumer), [(1, "two".to_owned()), (2, "three".to_owned())]);
 }
 
 fn a_damaged_batch_is_served_unchecked_to_who_asks_for_that(world: &World) {

@@ -142,7 +142,7 @@ impl Consumer {
     pub fn assign(&mut self, topic: &str, partition: i32, start: Start) -> Result<()> {
         let cluster = self.cluster()?;
         let found = cluster.topic(topic)?;
-        let replica = found.partition(&cluster, partition)?.clone();
+        let replica = found.partition(&cluster, partition)?;
         let isolation = self.config.isolation_level;
         let position = self.resolve(&cluster, topic, partition, start)?;
         match self.readers.iter_mut().find(|reader| reader.is(topic, partition)) {

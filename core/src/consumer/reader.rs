@@ -7,7 +7,7 @@ use super::batch::{Batch, Decoded};
 use crate::config::{ConsumerConfig, IsolationLevel};
 use crate::error::Result;
 use crate::log::{Chunk, Cursor, Fetch};
-use crate::record::{BatchHeader, Codec, SpanLimits, decode_spans};
+use crate::record::{BatchError, BatchHeader, Codec, Span, SpanLimits, decode_spans};
 use crate::replica::{Need, Replica};
 use crate::segment::AbortedTransaction;
 use crate::types::{Offset, TopicPartition};
@@ -208,9 +208,12 @@ impl Reader {
                 }
                 let batch = &decoded.data[range.clone()];
                 let limits = SpanLimits { arena_base: range.start, most };
-                let result = decode_spans(batch, header, self.position, limits, &mut arena, &mut decoded.spans);
+                let before = decoded.spans.len();
+                let result = decode_spans(batch, header, self.position, limits, &mut arena, &mut decoded.spans)
+                    .and_then(|()| check_offsets(&decoded.spans[before..], header));
                 if let Err(error) = result {
-                    if decoded.spans.is_empty() {
+                    decoded.spans.truncate(before);
+                    if before == 0 {
                         return Err(self.replica.log().unreadable(chunk, range, self.position, &error));
                     }
                     break;
@@ -271,6 +274,22 @@ impl Reader {
         }
         (!is_empty).then_some(batch)
     }
+}
+
+/// Refuses records whose offsets are not in their places in the batch: a reader that believed them would go on behind records
+/// that it has not seen.
+fn check_offsets(spans: &[Span], header: &BatchHeader) -> Result<(), BatchError> {
+    let mut least = i64::MIN;
+    for (index, span) in spans.iter().enumerate() {
+        if span.offset < least || span.offset > header.last_offset().0 {
+            return Err(BatchError::Record {
+                index: index as u32,
+                what: "its offset is not in its place in the batch",
+            });
+        }
+        least = span.offset.saturating_add(1);
+    }
+    Ok(())
 }
 
 /// Memory that nobody else uses, or new memory.
