@@ -1,9 +1,8 @@
 //! Builds with a mistake in them: the tests of the contract must notice.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use klog::sys::SimDisk;
 use klog::sys::bugs::{self, Bug};
+use klog_tests::try_quietly;
 
 use crate::brokers::{is_marked, partition_files, written_and_closed};
 use crate::lab::{Lab, die, kept, producer, send};
@@ -12,7 +11,7 @@ use crate::lab::{Lab, die, kept, producer, send};
 fn is_noticed(bug: Bug, look: impl Fn()) {
     look();
     bugs::make(Some(bug));
-    let noticed = catch_unwind(AssertUnwindSafe(look)).is_err();
+    let noticed = try_quietly(look).is_err();
     bugs::make(None);
     assert!(noticed, "{bug:?} is not noticed");
 }

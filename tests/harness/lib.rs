@@ -7,8 +7,11 @@
 pub mod golden;
 pub mod power;
 
+use std::cell::Cell;
 use std::ops::RangeInclusive;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -39,4 +42,25 @@ pub fn in_parallel(range: RangeInclusive<u64>, work: impl Fn(u64) + Sync) {
             });
         }
     });
+}
+
+/// Does `work`, which may panic; `Err` holds what it panicked with, and nothing of it is printed.
+pub fn try_quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    thread_local! { static IS_QUIET: Cell<bool> = const { Cell::new(false) } }
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IS_QUIET.get() {
+                before(info);
+            }
+        }));
+    });
+    let was_quiet = IS_QUIET.replace(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    IS_QUIET.set(was_quiet);
+    result.map_err(|payload| {
+        let text = payload.downcast_ref::<String>().cloned();
+        text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    })
 }
