@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use klog::{NewTopic, OffsetSpec, PartitionDescription, TimestampMs, TopicConfig};
+use klog::{ConfigResource, NewTopic, OffsetSpec, PartitionDescription, TimestampMs, TopicConfig};
 
 use crate::admin::klog_admin;
 use crate::config::klog_config;
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn klog_topic_alter(
     unsafe {
         enter(error, |c| {
             let (topic, changes) = (c.text(topic, "topic")?, c.handle(changes)?.changes());
-            Ok(c.handle(admin)?.admin.alter_topic(topic, &changes)?)
+            Ok(c.handle(admin)?.admin.alter_configs(&ConfigResource::Topic(topic.to_owned()), &changes)?)
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use klog::{NewTopic, OffsetSpec, TimestampMs};
+use klog::{ConfigResource, NewTopic, OffsetSpec, TimestampMs};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
@@ -73,7 +73,7 @@ impl Admin {
     /// Changes settings of a topic, by Kafka's names; None takes one back to its default. They are in force, durably, on
     /// return. Raises `UnknownTopicError`, `ConfigError`, `ReadOnlyError`; nothing is changed then.
     fn alter_topic(&self, py: Python<'_>, name: &str, changes: Changes) -> PyResult<()> {
-        self.ask(py, |admin| admin.alter_topic(name, &changes.0))
+        self.ask(py, |admin| admin.alter_configs(&ConfigResource::Topic(name.to_owned()), &changes.0))
     }
 
     /// Removes a topic with all its records. It is gone, durably, on return. Raises `UnknownTopicError`, `ReadOnlyError`.

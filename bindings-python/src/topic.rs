@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use klog::{OffsetSpec, TimestampMs, TopicDescription};
+use klog::{ConfigResource, OffsetSpec, TimestampMs, TopicDescription};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -156,7 +156,7 @@ impl Topic {
             wanted.insert(name.replace('_', "."), value.map(|OptionText(text)| text));
         }
         let engine = self.engine.live(py)?;
-        py.detach(|| engine.admin().alter_topic(&self.name, &wanted)).or_raise(py)
+        py.detach(|| engine.admin().alter_configs(&ConfigResource::Topic(self.name.clone()), &wanted)).or_raise(py)
     }
 
     /// Deletes old records, durably: below offsets by partition, older than a time, or all that are visible ("end").

@@ -62,9 +62,12 @@ pub use config::{
     TopicConfig,
 };
 pub use consumer::{Batch, Consumer, Start, Waker};
-pub use engine::{Engine, Mode, NewTopic, OpenOptions, PartitionDescription, TopicDescription};
+pub use engine::{
+    Adoption, ConfigEntry, ConfigResource, ConfigSource, Engine, LogDirDescription, Mode, NewTopic, OpenOptions,
+    PartitionDescription, ReplicaDescription, Retention, TopicDescription,
+};
 pub use error::{Damage, Error, ErrorCode, Result};
-pub use log::{Cut, Finding, OffsetSpec, Report};
+pub use log::{BatchDescription, Cut, Finding, OffsetSpec, Report, SegmentDescription};
 pub use producer::{Delivery, Producer, ProducerRecord, RecordMetadata};
 pub use record::{Codec, Partitioner, Record, TimestampType};
 pub use types::{TimestampMs, TopicPartition, Uuid};

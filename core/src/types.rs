@@ -45,6 +45,12 @@ impl Default for Offset {
     }
 }
 
+impl Default for TimestampMs {
+    fn default() -> Self {
+        TimestampMs::NONE
+    }
+}
+
 impl Offset {
     /// The first offset of a new log.
     pub const ZERO: Offset = Offset(0);

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use klog::{Engine, ErrorCode, NewTopic};
+use klog::{ConfigResource, Engine, ErrorCode, NewTopic};
 use klog_tests::golden::fingerprints;
 
 use crate::steps::{describe, offsets, read, refused, send};
@@ -47,7 +47,7 @@ fn a_reader_refuses_every_change(world: &World) {
     refused(reader.producer(), ErrorCode::ReadOnly);
     refused(admin.create_topic(&NewTopic::named("u")), ErrorCode::ReadOnly);
     refused(admin.delete_topic("t"), ErrorCode::ReadOnly);
-    refused(admin.alter_topic("t", &[].into()), ErrorCode::ReadOnly);
+    refused(admin.alter_configs(&ConfigResource::Topic("t".into()), &[].into()), ErrorCode::ReadOnly);
     refused(admin.delete_records("t", 0, None), ErrorCode::ReadOnly);
     refused(admin.delete_old_segments(), ErrorCode::ReadOnly);
     reader.close().unwrap();

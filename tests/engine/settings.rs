@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use klog::{ErrorCode, NewTopic};
+use klog::{ConfigResource, ErrorCode, NewTopic};
 
 use crate::steps::{create, names, producer, refused, send};
 use crate::world::{World, on_both_disks};
@@ -47,7 +47,7 @@ fn settings_that_klog_has_not_yet_are_unsupported(world: &World) {
         let new = NewTopic::named("t").config("cleanup.policy", policy);
         names(&refused(engine.admin().create_topic(&new), ErrorCode::Unsupported), &["compact"]);
         let changes = BTreeMap::from([("cleanup.policy".to_owned(), Some(policy.to_owned()))]);
-        refused(engine.admin().alter_topic("there", &changes), ErrorCode::Unsupported);
+        refused(engine.admin().alter_configs(&ConfigResource::Topic("there".into()), &changes), ErrorCode::Unsupported);
     }
     let new = NewTopic::named("t").config("remote.storage.enable", "true");
     refused(engine.admin().create_topic(&new), ErrorCode::Unsupported);
@@ -63,7 +63,10 @@ fn changed_settings_are_in_force_and_stay(world: &World) {
     create(&engine, "t", &[]);
     let big = "x".repeat(5000);
     send(&engine, "t", &big);
-    engine.admin().alter_topic("t", &changes(&[("max.message.bytes", Some("1000"))])).unwrap();
+    engine
+        .admin()
+        .alter_configs(&ConfigResource::Topic("t".into()), &changes(&[("max.message.bytes", Some("1000"))]))
+        .unwrap();
     let too_large = |engine: &klog::Engine| {
         let delivery = producer(engine, &[]).send("t", None, Some(big.as_bytes())).unwrap();
         refused(delivery.result(), ErrorCode::MessageTooLarge);
@@ -79,7 +82,7 @@ fn changed_settings_are_in_force_and_stay(world: &World) {
 fn a_setting_goes_back_to_its_default(world: &World) {
     let engine = world.open();
     create(&engine, "t", &[("max.message.bytes", "100"), ("retention.ms", "-1")]);
-    engine.admin().alter_topic("t", &changes(&[("max.message.bytes", None)])).unwrap();
+    engine.admin().alter_configs(&ConfigResource::Topic("t".into()), &changes(&[("max.message.bytes", None)])).unwrap();
     send(&engine, "t", &"x".repeat(5000));
     let described = engine.admin().describe_topic("t").unwrap();
     assert_eq!(described.configs, BTreeMap::from([("retention.ms".to_owned(), "-1".to_owned())]));
@@ -91,9 +94,12 @@ fn a_refused_change_changes_nothing(world: &World) {
     let before = (engine.admin().describe_topic("t").unwrap(), world.contents());
     for change in [("retention.ms", Some("-7")), ("retension.ms", Some("1")), ("cleanup.policy", Some("compact"))] {
         let both = changes(&[("max.message.bytes", Some("1000")), change]);
-        assert!(engine.admin().alter_topic("t", &both).is_err(), "{change:?}");
+        assert!(engine.admin().alter_configs(&ConfigResource::Topic("t".into()), &both).is_err(), "{change:?}");
     }
-    refused(engine.admin().alter_topic("u", &changes(&[])), ErrorCode::UnknownTopicOrPartition);
+    refused(
+        engine.admin().alter_configs(&ConfigResource::Topic("u".into()), &changes(&[])),
+        ErrorCode::UnknownTopicOrPartition,
+    );
     assert_eq!((engine.admin().describe_topic("t").unwrap(), world.contents()), before);
 }
 

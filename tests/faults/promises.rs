@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use klog::{Engine, Error, ErrorCode, NewTopic, ProducerConfig, ProducerRecord, Result};
+use klog::{ConfigResource, Engine, Error, ErrorCode, NewTopic, ProducerConfig, ProducerRecord, Result};
 
 use crate::workload::{NOW, Step};
 
@@ -121,7 +121,10 @@ impl Promises {
     pub(crate) fn alter(&mut self, engine: &Engine, name: &'static str, limit: &str) -> Result<()> {
         let limit = Some(limit.to_owned());
         self.topic(name).limits.insert(limit.clone());
-        engine.admin().alter_topic(name, &BTreeMap::from([("max.message.bytes".to_owned(), limit.clone())]))?;
+        engine.admin().alter_configs(
+            &ConfigResource::Topic(name.to_owned()),
+            &BTreeMap::from([("max.message.bytes".to_owned(), limit.clone())]),
+        )?;
         self.topic(name).limits = BTreeSet::from([limit]);
         Ok(())
     }

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use klog::sys::{CrashModel, Event, SimClock, SimDisk, SimRandom, Sys};
-use klog::{Engine, ErrorCode, NewTopic, OpenOptions, ProducerConfig, ProducerRecord, Start, TimestampMs};
+use klog::{
+    ConfigResource, Engine, ErrorCode, NewTopic, OpenOptions, ProducerConfig, ProducerRecord, Start, TimestampMs,
+};
 
 /// Where the engine of a workload lives on its disk.
 pub const DIR: &str = "/data";
@@ -208,7 +210,7 @@ impl World<'_> {
             Op::Alter => {
                 let value = format!("{}", self.time % 1_000_000 + 1_000_000);
                 let changes = BTreeMap::from([("max.message.bytes".to_owned(), Some(value.clone()))]);
-                admin.alter_topic("t", &changes).unwrap();
+                admin.alter_configs(&ConfigResource::Topic("t".into()), &changes).unwrap();
                 self.model.get_mut("t").unwrap().max_message_bytes = Some(value);
             }
             Op::Delete => match admin.delete_topic("u") {
@@ -285,10 +287,7 @@ fn found(engine: &Engine) -> Model {
 
 /// As [`found`]; what it complains of is the error.
 fn try_found(engine: &Engine) -> Result<Model, String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| found(engine))).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-    })
+    crate::try_quietly(|| found(engine))
 }
 
 /// Whether what was found keeps what was promised before a step, and has nothing beyond what the step may have done.

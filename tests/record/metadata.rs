@@ -55,6 +55,7 @@ fn broker() -> RegisterBroker {
     RegisterBroker {
         broker_id: 1,
         incarnation_id: INCARNATION,
+        is_migrating_zk_broker: false,
         broker_epoch: 16,
         endpoints: vec![("PLAINTEXT".to_owned(), "127.0.0.1".to_owned(), 9092, 0)],
         features: vec![("metadata.version".to_owned(), 7, 25)],
@@ -128,6 +129,10 @@ fn written() -> Vec<(&'static str, MetadataRecord)> {
         ("01180000", MetadataRecord::EndTransaction),
         ("01190000", MetadataRecord::AbortTransaction),
         ("01140000", MetadataRecord::NoOp),
+        ("01070000000001000000000000001000", MetadataRecord::FenceBroker { broker_id: 1, broker_epoch: 16 }),
+        ("01080000000001000000000000001000", MetadataRecord::UnfenceBroker { broker_id: 1, broker_epoch: 16 }),
+        ("011c00027400", MetadataRecord::ClearElr { topic_name: "t".to_owned() }),
+        ("011c000100", MetadataRecord::ClearElr { topic_name: String::new() }),
     ]
 }
 
@@ -148,9 +153,7 @@ fn read_only() -> Vec<(&'static str, MetadataRecord)> {
 }
 
 /// Records that klog does not model: type, version and value.
-const OTHERS: [(u32, u32, &str); 4] = [
-    (7, 0, "01070000000001000000000000001000"),
-    (8, 0, "01080000000001000000000000001000"),
+const OTHERS: [(u32, u32, &str); 2] = [
     (
         27,
         0,

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::engine::{Engine, NewTopic, TopicDescription};
+use crate::controller::Controller;
+use crate::engine::{ConfigEntry, ConfigResource, Engine, LogDirDescription, NewTopic, TopicDescription};
 use crate::error::Result;
-use crate::log::{OffsetSpec, Report};
+use crate::log::{BatchDescription, Log, OffsetSpec, Report, SegmentDescription};
 use crate::types::{INTERNAL_TOPICS, Offset, TimestampMs, Uuid};
 
 /// A topic in a list.
@@ -66,15 +67,39 @@ impl Admin {
         self.engine.cluster()?.create_topic(topic)
     }
 
-    /// Changes settings of a topic; `None` takes one back to its default. They are in force, durably, on return.
+    /// Gives a topic more partitions, `total` in all. They are there, durably, on return. Records with keys go to other
+    /// partitions from then on than records with the same keys before.
+    ///
+    /// # Errors
+    /// `InvalidPartitions` when `total` is not larger than what there is: partitions never become fewer;
+    /// `UnknownTopicOrPartition`, with the nearest name; `PolicyViolation` for too many at once; `InvalidTopic` for Kafka's
+    /// own topics; `ReadOnly`. Nothing is changed.
+    ///
+    /// Source: Kafka protocol, CreatePartitions; KIP-195.
+    pub fn add_partitions(&self, name: &str, total: i32) -> Result<TopicDescription> {
+        self.engine.cluster()?.add_partitions(name, total)
+    }
+
+    /// Every setting of a topic, or of the brokers: its value, where that comes from, and what is allowed; by name.
+    ///
+    /// # Errors
+    /// `UnknownTopicOrPartition`, with the nearest name.
+    ///
+    /// Source: Kafka protocol, DescribeConfigs.
+    pub fn describe_configs(&self, resource: &ConfigResource) -> Result<Vec<ConfigEntry>> {
+        self.engine.cluster()?.describe_configs(resource)
+    }
+
+    /// Changes settings; `None` takes one back to what holds without it. All of them or none are in force, durably, on
+    /// return; other settings stay as they are.
     ///
     /// # Errors
     /// `UnknownTopicOrPartition`; `InvalidConfig` for an unknown name, with the nearest one, and for a value out of bounds;
     /// `Unsupported`; `ReadOnly`. Nothing is changed.
     ///
-    /// Source: Kafka protocol, IncrementalAlterConfigs.
-    pub fn alter_topic(&self, name: &str, changes: &BTreeMap<String, Option<String>>) -> Result<()> {
-        self.engine.cluster()?.alter_topic(name, changes)
+    /// Source: Kafka protocol, IncrementalAlterConfigs; KIP-339.
+    pub fn alter_configs(&self, resource: &ConfigResource, changes: &BTreeMap<String, Option<String>>) -> Result<()> {
+        self.engine.cluster()?.alter_configs(resource, changes)
     }
 
     /// Removes a topic with all its records. It is gone, durably, on return; its files go after `file.delete.delay.ms`.
@@ -121,7 +146,8 @@ impl Admin {
     pub fn list_offset(&self, topic: &str, partition: i32, which: OffsetSpec) -> Result<ListedOffset> {
         let cluster = self.engine.cluster()?;
         let found = cluster.topic(topic)?;
-        let log = found.partition(cluster, partition)?.log();
+        let replica = found.partition(cluster, partition)?;
+        let log = replica.log();
         let visible = log.block().high_watermark();
         let plain = |offset: Offset| ListedOffset { offset: offset.0, timestamp: -1 };
         let by_time = match which {
@@ -146,7 +172,8 @@ impl Admin {
         let cluster = self.engine.cluster()?;
         let _inside = cluster.enter_writing()?;
         let found = cluster.topic(topic)?;
-        let log = found.partition(cluster, partition)?.log();
+        let replica = found.partition(cluster, partition)?;
+        let log = replica.log();
         Ok(cluster.spare().allow(|| log.delete_records(before.map(Offset)))?.0)
     }
 
@@ -161,27 +188,70 @@ impl Admin {
         cluster.run_retention()
     }
 
+    /// What is in the log directory, by its files: partitions and their sizes, and how much room is left.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    ///
+    /// Source: Kafka protocol, DescribeLogDirs.
+    pub fn describe_log_dirs(&self) -> Result<Vec<LogDirDescription>> {
+        Ok(vec![self.engine.cluster()?.describe_log_dir()?])
+    }
+
+    /// The segments of a partition, in order. Reads the header of every batch.
+    ///
+    /// # Errors
+    /// `UnknownTopicOrPartition`; those of the disk.
+    pub fn list_segments(&self, topic: &str, partition: i32) -> Result<Vec<SegmentDescription>> {
+        let cluster = self.engine.cluster()?;
+        cluster.topic(topic)?.partition(cluster, partition)?.log().describe_segments()
+    }
+
+    /// Up to `most` batches of a partition, from the one that contains `from` on, with their checksums checked.
+    ///
+    /// # Errors
+    /// `UnknownTopicOrPartition`; `OffsetOutOfRange` for an offset outside the log; those of the disk.
+    pub fn list_batches(&self, topic: &str, partition: i32, from: i64, most: usize) -> Result<Vec<BatchDescription>> {
+        let cluster = self.engine.cluster()?;
+        cluster.topic(topic)?.partition(cluster, partition)?.log().describe_batches(Offset(from), most)
+    }
+
     /// Reads everything and checks everything: batches, indexes, in one topic or in all. An empty report is good news.
     ///
     /// # Errors
-    /// Those of the disk; damage is in the report.
+    /// `UnknownTopicOrPartition`; those of the disk. Damage is in the report.
     pub fn verify(&self, topic: Option<&str>) -> Result<Report> {
+        self.verify_with(topic, |_, _| {})
+    }
+
+    /// As [`verify`](Self::verify); `progress` is told from time to time how many bytes were looked at, and of how many.
+    ///
+    /// # Errors
+    /// Those of [`verify`](Self::verify).
+    pub fn verify_with(&self, topic: Option<&str>, mut progress: impl FnMut(u64, u64)) -> Result<Report> {
         let cluster = self.engine.cluster()?;
         let mut report = Report::default();
         let names: Vec<String> = match topic {
             Some(name) => vec![name.to_owned()],
             None => cluster.image().topics().keys().cloned().collect(),
         };
+        let mut partitions = Vec::new();
         for name in names {
             let found = cluster.topic(&name)?;
             for partition in 0..found.partition_count() {
-                found.partition(cluster, partition)?.log().verify(&mut report)?;
+                partitions.push(found.partition(cluster, partition)?);
             }
         }
-        if topic.is_none()
-            && let Ok(controller) = cluster.controller()
-        {
-            controller.log().verify(&mut report)?;
+        let controller = cluster.controller().ok().filter(|_| topic.is_none());
+        let logs: Vec<&Log> =
+            partitions.iter().map(|partition| partition.log()).chain(controller.map(Controller::log)).collect();
+        let total = logs.iter().map(|log| log.size()).sum::<Result<u64>>()?;
+        let mut done = 0;
+        for log in logs {
+            log.verify(&mut report, &mut |bytes| {
+                done += bytes;
+                progress(done, total);
+            })?;
         }
         Ok(report)
     }

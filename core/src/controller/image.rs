@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::records::{MetadataRecord, PartitionChange, PartitionRecord, RegisterBroker, ResourceType};
 use crate::record::Voter;
-use crate::types::{LeaderEpoch, Offset, Uuid};
+use crate::types::{LeaderEpoch, Offset, TimestampMs, Uuid};
 
 /// A topic and its partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,13 @@ pub struct TopicImage {
     pub partitions: BTreeMap<i32, PartitionRecord>,
 }
 
+impl TopicImage {
+    /// How many partitions it has.
+    pub fn partition_count(&self) -> i32 {
+        self.partitions.keys().next_back().map_or(0, |last| last + 1)
+    }
+}
+
 /// Everything that a cluster knows of itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Image {
@@ -26,6 +33,8 @@ pub struct Image {
     pub offset: Offset,
     /// Epoch of the last batch.
     pub epoch: i32,
+    /// When the last batch was appended.
+    pub appended_at: TimestampMs,
     /// Features and their levels.
     pub features: BTreeMap<String, i16>,
     /// Brokers by node id.
@@ -37,12 +46,16 @@ pub struct Image {
     removed: BTreeSet<Uuid>,
     /// The first producer id that was not given away.
     pub next_producer_id: i64,
+    /// The broker that got the ids before it, and its epoch.
+    producer_ids_given_to: (i32, i64),
     /// `kraft.version`.
     pub kraft_version: i16,
-    /// Who votes; empty where the log does not say.
+    /// Who votes; empty with `kraft.version` 0, and where the log does not say.
     pub voters: Vec<Voter>,
-    /// Records that klog does not model, as they came, for the next snapshot.
-    pub others: Vec<(u32, u32, Vec<u8>)>,
+    /// Node ids of the voters as the last leader named them: all that is known of them with `kraft.version` 0.
+    pub static_voters: Vec<i32>,
+    /// Records that klog does not model, as they came and in their order.
+    others: Vec<MetadataRecord>,
     /// Records that could not be read, each with where it was.
     pub unreadable: Vec<String>,
     /// Records of a transaction whose end has not come.
@@ -98,13 +111,17 @@ impl Image {
         match record {
             MetadataRecord::RegisterBroker(broker) => drop(self.brokers.insert(broker.broker_id, broker)),
             MetadataRecord::UnregisterBroker { broker_id, .. } => drop(self.brokers.remove(&broker_id)),
-            MetadataRecord::BrokerRegistrationChange { broker_id, fenced, log_dirs, .. } => {
+            MetadataRecord::FenceBroker { broker_id, .. } => self.fence(broker_id, true),
+            MetadataRecord::UnfenceBroker { broker_id, .. } => self.fence(broker_id, false),
+            MetadataRecord::ClearElr { topic_name } => self.clear_eligible_leaders(&topic_name),
+            MetadataRecord::BrokerRegistrationChange {
+                broker_id, fenced, in_controlled_shutdown, log_dirs, ..
+            } => {
+                if fenced != 0 {
+                    self.fence(broker_id, fenced > 0);
+                }
                 if let Some(broker) = self.brokers.get_mut(&broker_id) {
-                    match fenced {
-                        -1 => broker.fenced = false,
-                        1 => broker.fenced = true,
-                        _ => {}
-                    }
+                    broker.in_controlled_shutdown |= in_controlled_shutdown > 0;
                     if let Some(log_dirs) = log_dirs {
                         broker.log_dirs = log_dirs;
                     }
@@ -141,12 +158,28 @@ impl Image {
                     self.features.insert(name, level);
                 }
             }
-            MetadataRecord::ProducerIds { next_producer_id, .. } => self.next_producer_id = next_producer_id,
-            MetadataRecord::Other { type_id, version, value } => self.others.push((type_id, version, value)),
+            MetadataRecord::ProducerIds { broker_id, broker_epoch, next_producer_id } => {
+                self.next_producer_id = next_producer_id;
+                self.producer_ids_given_to = (broker_id, broker_epoch);
+            }
+            other @ MetadataRecord::Other { .. } => self.others.push(other),
             MetadataRecord::NoOp
             | MetadataRecord::BeginTransaction
             | MetadataRecord::EndTransaction
             | MetadataRecord::AbortTransaction => {}
+        }
+    }
+
+    fn fence(&mut self, broker_id: i32, fenced: bool) {
+        if let Some(broker) = self.brokers.get_mut(&broker_id) {
+            broker.fenced = fenced;
+        }
+    }
+
+    fn clear_eligible_leaders(&mut self, topic_name: &str) {
+        let meant = |topic: &&mut TopicImage| topic_name.is_empty() || topic.name == topic_name;
+        for partition in self.topics.values_mut().filter(meant).flat_map(|topic| topic.partitions.values_mut()) {
+            (partition.eligible_leader_replicas, partition.last_known_elr) = (None, None);
         }
     }
 
@@ -205,6 +238,45 @@ impl Image {
                 mine.partitions.entry(*number).or_insert_with(|| partition.clone());
             }
         }
+    }
+
+    /// Node ids of those who vote on the metadata; empty where nothing says.
+    pub fn voter_ids(&self) -> Vec<i32> {
+        match self.voters.is_empty() {
+            true => self.static_voters.clone(),
+            false => self.voters.iter().map(|voter| voter.id).collect(),
+        }
+    }
+
+    /// Records that make this image out of an empty one, in the order in which Kafka's own snapshots have them. What klog
+    /// does not model comes last, every record of it: one may take back what another one made.
+    ///
+    /// Source: `org.apache.kafka.image.MetadataImage#write`.
+    pub(super) fn records(&self) -> Vec<MetadataRecord> {
+        let feature =
+            |(name, level): (&String, &i16)| MetadataRecord::FeatureLevel { name: name.clone(), level: *level };
+        let (version, rest): (Vec<_>, Vec<_>) = self.features.iter().partition(|(name, _)| *name == "metadata.version");
+        let mut records: Vec<_> = version.into_iter().chain(rest).map(feature).collect();
+        records.extend(self.brokers.values().cloned().map(MetadataRecord::RegisterBroker));
+        for topic in self.topics.values() {
+            records.push(MetadataRecord::Topic { name: topic.name.clone(), id: topic.id });
+            records.extend(topic.partitions.values().cloned().map(MetadataRecord::Partition));
+        }
+        for ((resource, name), configs) in &self.configs {
+            records.extend(configs.iter().map(|(key, value)| MetadataRecord::Config {
+                resource: *resource,
+                name: name.clone(),
+                key: key.clone(),
+                value: Some(value.clone()),
+            }));
+        }
+        if self.next_producer_id > 0 {
+            let (broker_id, broker_epoch) = self.producer_ids_given_to;
+            let next_producer_id = self.next_producer_id;
+            records.push(MetadataRecord::ProducerIds { broker_id, broker_epoch, next_producer_id });
+        }
+        records.extend(self.others.iter().cloned());
+        records
     }
 
     /// The leader epoch of a partition.

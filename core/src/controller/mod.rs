@@ -34,6 +34,12 @@ use crate::types::{LeaderEpoch, METADATA_TOPIC, Offset, TimestampMs, TopicPartit
 pub const METADATA_VERSION: i16 = 25;
 /// Batches of the metadata log are not larger.
 const MAX_BATCH_BYTES: usize = 8 << 20;
+/// What is written in several batches is divided after about so many bytes.
+const BATCH_BYTES: usize = 1 << 20;
+/// A snapshot is written when so many records have come since the last one.
+const SNAPSHOT_AFTER: i64 = 512;
+/// As above, when the directory is closed.
+const SNAPSHOT_AT_CLOSE_AFTER: i64 = 64;
 
 /// Who a broker is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +65,8 @@ pub struct Controller {
 struct Changing {
     epoch_begun: Option<i32>,
     found_unended: bool,
+    /// What the newest snapshot covers.
+    snapshot_offset: Offset,
 }
 
 impl fmt::Debug for Controller {
@@ -90,10 +98,35 @@ fn data_batch(
     builder.finish(&options).expect("metadata batches are not compressed, so no codec can fail")
 }
 
+/// As [`data_batch`], in as many batches as it takes to keep each of them below about [`BATCH_BYTES`].
+fn data_batches(
+    records: &[MetadataRecord],
+    timestamp: TimestampMs,
+    base_offset: Offset,
+    leader_epoch: LeaderEpoch,
+) -> Vec<u8> {
+    let mut bytes = 0;
+    let batches = records.chunk_by(move |record, _| {
+        bytes += record.encode().len();
+        let goes_on = bytes < BATCH_BYTES;
+        if !goes_on {
+            bytes = 0;
+        }
+        goes_on
+    });
+    let mut content = Vec::new();
+    let mut next = base_offset;
+    for batch in batches {
+        content.extend(data_batch(batch, timestamp, next, leader_epoch));
+        next = next.plus(batch.len() as i64);
+    }
+    content
+}
+
 impl Controller {
     /// Writes the metadata log of a new cluster of one broker: its voter, its broker, and the settings that klog makes. What
-    /// an interrupted attempt left is overwritten.
-    pub fn format(dir: &LogDir, identity: &Identity) -> Result<()> {
+    /// an interrupted attempt left is overwritten. `records` say more.
+    pub fn format(dir: &LogDir, identity: &Identity, records: Vec<MetadataRecord>) -> Result<()> {
         let sys = dir.sys();
         let partition = metadata_partition();
         let epoch = LeaderEpoch(1);
@@ -120,7 +153,10 @@ impl Controller {
             Offset::ZERO,
             epoch,
         );
-        let data = data_batch(&first_records(sys, identity), now, Offset(3), epoch);
+        let mut all = first_records(sys, identity);
+        all.extend(records);
+        all.retain(|record| !matches!(record, MetadataRecord::Config { value: None, .. })); // there is nothing to take back
+        let data = data_batches(&all, now, Offset(3), epoch);
         let path = dir.path().join(partition.to_string());
         let segment = path.join(crate::segment::file_name(
             Offset::ZERO,
@@ -142,6 +178,7 @@ impl Controller {
         let replica = Replica::new(log, sys.clone(), Arc::new(Bell::default()));
         let mut image = Image::default();
         snapshot::load(&sys, replica.log().path(), &mut image, report)?;
+        let snapshot_offset = image.offset;
         replay_log(replica.log(), &mut image, report)?;
         if image.metadata_version() == 0 {
             snapshot::load_bootstrap(&sys, dir.path(), &mut image, report)?;
@@ -153,7 +190,7 @@ impl Controller {
             replica,
             identity,
             image: RwLock::new(Arc::new(image)),
-            changing: Mutex::new(Changing { epoch_begun: None, found_unended }),
+            changing: Mutex::new(Changing { epoch_begun: None, found_unended, snapshot_offset }),
         })
     }
 
@@ -197,8 +234,8 @@ impl Controller {
         self.check_changeable(&before)?;
         let mut image = (*before).clone();
         self.begin_epoch(&mut changing, &mut image)?;
-        let end = self.log().block().log_end();
-        let batch = data_batch(&records, self.sys.clock.now(), end, LeaderEpoch(image.epoch));
+        image.appended_at = self.sys.clock.now();
+        let batch = data_batch(&records, image.appended_at, self.next_offset(&image), LeaderEpoch(image.epoch));
         if batch.len() > MAX_BATCH_BYTES {
             return Err(Error::new(
                 ErrorCode::InvalidRequest,
@@ -227,12 +264,8 @@ impl Controller {
         if let Some(what) = image.unreadable.first() {
             return refuse(format!("the metadata cannot be changed because a part of it cannot be read: {what}"));
         }
-        let others: Vec<String> = image
-            .voters
-            .iter()
-            .filter(|voter| voter.id != self.identity.node_id)
-            .map(|voter| voter.id.to_string())
-            .collect();
+        let ids = image.voter_ids();
+        let others: Vec<String> = ids.iter().filter(|id| **id != self.identity.node_id).map(i32::to_string).collect();
         if !others.is_empty() {
             return refuse(format!(
                 "the metadata of a cluster of several brokers cannot be changed yet (the others are {})",
@@ -240,6 +273,11 @@ impl Controller {
             ));
         }
         Ok(())
+    }
+
+    /// Where the next batch goes: behind the log and behind what a snapshot covers, which may be more.
+    fn next_offset(&self, image: &Image) -> Offset {
+        self.log().block().log_end().max(image.offset)
     }
 
     /// The first change after an opening begins an epoch: nothing that somebody else may have written at these offsets can
@@ -254,21 +292,49 @@ impl Controller {
         let change =
             ControlRecord::LeaderChange(LeaderChange { leader_id: me, voters: vec![me], granting_voters: vec![me] });
         let now = self.sys.clock.now();
-        let batch = control_batch(&[change], now, self.log().block().log_end(), LeaderEpoch(epoch));
-        self.replica.append(Batch::Placed(&batch))?;
+        let batch = control_batch(&[change], now, self.next_offset(image), LeaderEpoch(epoch));
+        image.offset = self.replica.append(Batch::Placed(&batch))?.next_offset;
         image.epoch = epoch;
         changing.epoch_begun = Some(epoch);
         if changing.found_unended {
-            let end = self.log().block().log_end();
-            self.replica.append(Batch::Placed(&data_batch(
-                &[MetadataRecord::AbortTransaction],
-                now,
-                end,
-                LeaderEpoch(epoch),
-            )))?;
+            let abort = [MetadataRecord::AbortTransaction];
+            let batch = data_batch(&abort, now, self.next_offset(image), LeaderEpoch(epoch));
+            image.offset = self.replica.append(Batch::Placed(&batch))?.next_offset;
             changing.found_unended = false;
         }
         Ok(())
+    }
+
+    /// Writes a snapshot when many records have come since the last one, so that the next opening is fast. Nothing else
+    /// depends on it. Where `may_remove`, old ones go.
+    ///
+    /// # Errors
+    /// Those of the disk; the log has everything all the same.
+    pub fn take_snapshot(&self, is_closing: bool, may_remove: bool) -> Result<()> {
+        let mut changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let image = self.image();
+        let after = if is_closing { SNAPSHOT_AT_CLOSE_AFTER } else { SNAPSHOT_AFTER };
+        // Who changed nothing writes nothing.
+        if changing.epoch_begun.is_none() || image.offset.0 - changing.snapshot_offset.0 < after {
+            return Ok(());
+        }
+        snapshot::write(&self.sys, self.log().path(), &image, may_remove)
+            .map_err(|e| Error::io(format_args!("writing a snapshot to {}", self.log().path().display()), e))?;
+        changing.snapshot_offset = image.offset;
+        Ok(())
+    }
+
+    /// Whether a topic of that id was removed, be it before the snapshot that this process began with.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn was_removed(&self, id: Uuid) -> Result<bool> {
+        if self.image().was_removed(id) {
+            return Ok(true);
+        }
+        let mut past = Image::default();
+        replay_log(self.log(), &mut past, &mut Report::default())?;
+        Ok(past.was_removed(id))
     }
 
     /// Closes the log in order.
@@ -284,12 +350,6 @@ pub const RETENTION_GRANTED: &str = "klog.retention.enable";
 /// What a new cluster says of itself.
 fn first_records(sys: &Sys, identity: &Identity) -> Vec<MetadataRecord> {
     let feature = |name: &str, level: i16| MetadataRecord::FeatureLevel { name: name.into(), level };
-    let cluster_wide = |key: &str, value: &str| MetadataRecord::Config {
-        resource: ResourceType::BROKER,
-        name: String::new(),
-        key: key.into(),
-        value: Some(value.into()),
-    };
     vec![
         feature("metadata.version", METADATA_VERSION),
         feature("group.version", 1),
@@ -299,14 +359,12 @@ fn first_records(sys: &Sys, identity: &Identity) -> Vec<MetadataRecord> {
             broker_epoch: 5, // the offset of this record: three control records and two features come before it
             endpoints: vec![("PLAINTEXT".into(), "localhost".into(), 9092, 0)],
             features: vec![("metadata.version".into(), 7, METADATA_VERSION), ("group.version".into(), 0, 1)],
+            is_migrating_zk_broker: false,
             rack: None,
             fenced: true,
             in_controlled_shutdown: false,
             log_dirs: vec![identity.directory_id],
         }),
-        // So that nothing is deleted that nobody asked for, by klog or by a broker that takes the directory over.
-        cluster_wide("log.retention.ms", "-1"),
-        cluster_wide(RETENTION_GRANTED, "true"),
     ]
 }
 
@@ -343,6 +401,7 @@ fn replay_log(log: &Log, image: &mut Image, report: &mut Report) -> Result<()> {
 /// Takes the records of one batch of the metadata log, or of a snapshot, in.
 fn replay_batch(batch: &[u8], header: &BatchHeader, image: &mut Image) {
     image.epoch = image.epoch.max(header.leader_epoch.0);
+    image.appended_at = header.max_timestamp;
     for record in Records::new(header, &batch[HEADER_BYTES..]) {
         let record = match record {
             Ok(record) => record,
@@ -355,6 +414,7 @@ fn replay_batch(batch: &[u8], header: &BatchHeader, image: &mut Image) {
             match ControlRecord::parse(record.key, record.value) {
                 Ok(ControlRecord::KRaftVersion(version)) => image.kraft_version = version,
                 Ok(ControlRecord::KRaftVoters(voters)) => image.voters = voters,
+                Ok(ControlRecord::LeaderChange(change)) => image.static_voters = change.voters,
                 _ => {}
             }
             continue;

@@ -20,6 +20,25 @@ pub enum MetadataRecord {
         /// Its epoch.
         broker_epoch: i64,
     },
+    /// A broker takes no part any more; Kafka before 3.3.
+    FenceBroker {
+        /// Its node id.
+        broker_id: i32,
+        /// Its epoch.
+        broker_epoch: i64,
+    },
+    /// A broker takes part again; Kafka before 3.3.
+    UnfenceBroker {
+        /// Its node id.
+        broker_id: i32,
+        /// Its epoch.
+        broker_epoch: i64,
+    },
+    /// Which replicas may lead although they are not in sync is forgotten.
+    ClearElr {
+        /// Of which topic; empty for all.
+        topic_name: String,
+    },
     /// A topic exists.
     Topic {
         /// Its name.
@@ -111,6 +130,8 @@ impl ResourceType {
 pub struct RegisterBroker {
     /// Its node id.
     pub broker_id: i32,
+    /// Whether it is one of the ZooKeeper era that is on its way to KRaft.
+    pub is_migrating_zk_broker: bool,
     /// A new id for every start.
     pub incarnation_id: Uuid,
     /// Offset of the record.
@@ -160,6 +181,27 @@ pub struct PartitionRecord {
     pub last_known_elr: Option<Vec<i32>>,
 }
 
+impl PartitionRecord {
+    /// A partition that one broker has, and leads.
+    pub fn sole(topic_id: Uuid, partition: i32, broker: i32, directory: Uuid, leader_epoch: i32) -> PartitionRecord {
+        PartitionRecord {
+            partition,
+            topic_id,
+            replicas: vec![broker],
+            isr: vec![broker],
+            removing_replicas: Vec::new(),
+            adding_replicas: Vec::new(),
+            leader: broker,
+            leader_epoch,
+            partition_epoch: 0,
+            directories: vec![directory],
+            leader_recovery_state: 0,
+            eligible_leader_replicas: None,
+            last_known_elr: None,
+        }
+    }
+}
+
 /// What changed of a partition; `None` is no change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartitionChange {
@@ -197,6 +239,8 @@ mod type_id {
     pub(super) const PARTITION: u32 = 3;
     pub(super) const CONFIG: u32 = 4;
     pub(super) const PARTITION_CHANGE: u32 = 5;
+    pub(super) const FENCE_BROKER: u32 = 7;
+    pub(super) const UNFENCE_BROKER: u32 = 8;
     pub(super) const REMOVE_TOPIC: u32 = 9;
     pub(super) const FEATURE_LEVEL: u32 = 12;
     pub(super) const PRODUCER_IDS: u32 = 15;
@@ -205,6 +249,7 @@ mod type_id {
     pub(super) const BEGIN_TRANSACTION: u32 = 23;
     pub(super) const END_TRANSACTION: u32 = 24;
     pub(super) const ABORT_TRANSACTION: u32 = 25;
+    pub(super) const CLEAR_ELR: u32 = 28;
 }
 
 /// The highest version of each modelled record that is understood.
@@ -214,6 +259,9 @@ fn highest_version(type_id: u32) -> Option<u32> {
         type_id::BROKER_REGISTRATION_CHANGE => 3,
         type_id::PARTITION | type_id::PARTITION_CHANGE => 2,
         type_id::UNREGISTER_BROKER
+        | type_id::FENCE_BROKER
+        | type_id::UNFENCE_BROKER
+        | type_id::CLEAR_ELR
         | type_id::TOPIC
         | type_id::CONFIG
         | type_id::REMOVE_TOPIC
@@ -312,6 +360,18 @@ impl MetadataRecord {
                 head(&mut writer, type_id::UNREGISTER_BROKER, 0);
                 writer.put_i32(*broker_id).put_i64(*broker_epoch);
             }
+            MetadataRecord::FenceBroker { broker_id, broker_epoch } => {
+                head(&mut writer, type_id::FENCE_BROKER, 0);
+                writer.put_i32(*broker_id).put_i64(*broker_epoch);
+            }
+            MetadataRecord::UnfenceBroker { broker_id, broker_epoch } => {
+                head(&mut writer, type_id::UNFENCE_BROKER, 0);
+                writer.put_i32(*broker_id).put_i64(*broker_epoch);
+            }
+            MetadataRecord::ClearElr { topic_name } => {
+                head(&mut writer, type_id::CLEAR_ELR, 0);
+                writer.put_string(topic_name);
+            }
             MetadataRecord::Topic { name, id } => {
                 head(&mut writer, type_id::TOPIC, 0);
                 writer.put_string(name).put_uuid(*id);
@@ -368,6 +428,11 @@ fn read_body(reader: &mut Reader<'_>, type_id: u32, version: u32) -> Option<Meta
         type_id::UNREGISTER_BROKER => {
             MetadataRecord::UnregisterBroker { broker_id: reader.i32()?, broker_epoch: reader.i64()? }
         }
+        type_id::FENCE_BROKER => MetadataRecord::FenceBroker { broker_id: reader.i32()?, broker_epoch: reader.i64()? },
+        type_id::UNFENCE_BROKER => {
+            MetadataRecord::UnfenceBroker { broker_id: reader.i32()?, broker_epoch: reader.i64()? }
+        }
+        type_id::CLEAR_ELR => MetadataRecord::ClearElr { topic_name: reader.string()? },
         type_id::TOPIC => MetadataRecord::Topic { name: reader.string()?, id: reader.uuid()? },
         type_id::REMOVE_TOPIC => MetadataRecord::RemoveTopic { id: reader.uuid()? },
         type_id::CONFIG => MetadataRecord::Config {
@@ -393,9 +458,7 @@ fn read_body(reader: &mut Reader<'_>, type_id: u32, version: u32) -> Option<Meta
 
 fn read_broker(reader: &mut Reader<'_>, version: u32) -> Option<RegisterBroker> {
     let broker_id = reader.i32()?;
-    if version >= 2 {
-        reader.bool()?; // is it a ZooKeeper broker that migrates
-    }
+    let is_migrating_zk_broker = if version >= 2 { reader.bool()? } else { false };
     let incarnation_id = reader.uuid()?;
     let broker_epoch = reader.i64()?;
     let endpoints = reader.array(|reader| {
@@ -415,6 +478,7 @@ fn read_broker(reader: &mut Reader<'_>, version: u32) -> Option<RegisterBroker> 
     let log_dirs = tags.get(0).map_or(Some(Vec::new()), |mut value| value.array(Reader::uuid))?;
     Some(RegisterBroker {
         broker_id,
+        is_migrating_zk_broker,
         incarnation_id,
         broker_epoch,
         endpoints,
@@ -427,7 +491,8 @@ fn read_broker(reader: &mut Reader<'_>, version: u32) -> Option<RegisterBroker> 
 }
 
 fn write_broker(writer: &mut Writer, broker: &RegisterBroker) {
-    writer.put_i32(broker.broker_id).put_bool(false).put_uuid(broker.incarnation_id).put_i64(broker.broker_epoch);
+    writer.put_i32(broker.broker_id).put_bool(broker.is_migrating_zk_broker);
+    writer.put_uuid(broker.incarnation_id).put_i64(broker.broker_epoch);
     writer.put_array(&broker.endpoints, |writer, (name, host, port, protocol)| {
         writer.put_string(name).put_string(host).put_u16(*port).put_i16(*protocol).put_no_tags();
     });

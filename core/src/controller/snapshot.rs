@@ -1,4 +1,4 @@
-//! Metadata snapshots, read.
+//! Metadata snapshots: an image, written down, so that opening need not replay the log from its beginning.
 //!
 //! A snapshot `<end offset>-<epoch>.checkpoint` is a run of batches like a log: a control batch that begins with
 //! `SNAPSHOT_HEADER`, data batches, and a `SNAPSHOT_FOOTER` without which it is not complete. `0…0-0…0.checkpoint` is special:
@@ -10,12 +10,15 @@ use std::io;
 use std::path::Path;
 
 use super::image::Image;
-use super::replay_batch;
+use super::{data_batches, replay_batch};
 use crate::error::{Error, Result};
 use crate::log::Report;
-use crate::record::{BatchHeader, ControlRecord, HEADER_BYTES, Records};
-use crate::sys::{Disk, Sys, read_whole};
-use crate::types::Offset;
+use crate::record::{BatchHeader, ControlRecord, HEADER_BYTES, Records, control_batch};
+use crate::sys::{Disk, Entry, Sys, read_whole, write_atomically};
+use crate::types::{LeaderEpoch, Offset};
+
+/// How many snapshots are kept, the newest ones.
+const KEPT: usize = 2;
 
 /// Offset and epoch of a snapshot's name.
 fn parse_name(name: &str) -> Option<(Offset, i32)> {
@@ -24,19 +27,25 @@ fn parse_name(name: &str) -> Option<(Offset, i32)> {
     (digits(offset, 20) && digits(epoch, 10)).then_some((Offset(offset.parse().ok()?), epoch.parse().ok()?))
 }
 
+/// The snapshots among `entries`, oldest first. The one that formatting wrote is not among them.
+fn snapshots(entries: &[Entry]) -> Vec<((Offset, i32), &str)> {
+    let named = |entry: &'_ Entry| parse_name(&entry.name).filter(|(offset, _)| *offset > Offset::ZERO);
+    let mut found: Vec<_> = entries.iter().filter_map(|e| Some((named(e)?, e.name.as_str()))).collect();
+    found.sort_by_key(|((offset, epoch), _)| (*epoch, *offset));
+    found
+}
+
 /// Fills `image` from the newest complete snapshot in `path`; its offset is then where the log goes on.
 pub(super) fn load(sys: &Sys, path: &Path, image: &mut Image, report: &mut Report) -> Result<()> {
     let entries = sys.disk.list(path).map_err(|e| Error::io(format_args!("listing {}", path.display()), e))?;
-    let mut snapshots: Vec<_> = entries.iter().filter_map(|e| Some((parse_name(&e.name)?, &e.name))).collect();
-    snapshots.sort_by_key(|((offset, epoch), _)| (*epoch, *offset));
     // The voters of the formatted directory count until a later snapshot or the log says otherwise.
-    let formatted = snapshots.iter().position(|((offset, epoch), _)| *offset == Offset::ZERO && *epoch == 0);
-    let formatted = formatted.map(|index| snapshots.remove(index));
-    for ((offset, _), name) in snapshots.iter().rev().copied().chain(formatted) {
+    let formatted = entries.iter().find(|entry| parse_name(&entry.name).is_some_and(|name| name == (Offset::ZERO, 0)));
+    let formatted = formatted.map(|entry| ((Offset::ZERO, 0), entry.name.as_str()));
+    for ((offset, epoch), name) in snapshots(&entries).into_iter().rev().chain(formatted) {
         match read(sys, &path.join(name)) {
             Ok(found) => {
                 *image = found;
-                image.offset = offset;
+                (image.offset, image.epoch) = (offset, image.epoch.max(epoch));
                 return Ok(());
             }
             Err(what) => report.finding(format!("__cluster_metadata-0/{name}"), format!("{what}; it is not used")),
@@ -84,6 +93,45 @@ fn read(sys: &Sys, path: &Path) -> std::result::Result<Image, String> {
         Some(what) => Err(what.clone()),
         None => Ok(image),
     }
+}
+
+/// Writes `image` down in `path`; durable on return. Where `may_remove`, older snapshots go, but for one.
+///
+/// Source: KIP-630; `org.apache.kafka.snapshot.RecordsSnapshotWriter`.
+pub(super) fn write(sys: &Sys, path: &Path, image: &Image, may_remove: bool) -> io::Result<()> {
+    let name = format!("{:020}-{:010}.checkpoint", image.offset.0, image.epoch);
+    write_atomically(&sys.disk, &path.join(name), &encode(image))?;
+    if may_remove {
+        remove_old(sys, path)?;
+    }
+    Ok(())
+}
+
+/// The bytes of a snapshot. Offsets in it count from 0 and mean nothing; the name says what it covers.
+fn encode(image: &Image) -> Vec<u8> {
+    let epoch = LeaderEpoch(image.epoch);
+    let mut head = vec![ControlRecord::SnapshotHeader { last_contained_log_timestamp: image.appended_at }];
+    if image.kraft_version > 0 {
+        head.push(ControlRecord::KRaftVersion(image.kraft_version));
+    }
+    if !image.voters.is_empty() {
+        head.push(ControlRecord::KRaftVoters(image.voters.clone()));
+    }
+    let mut content = control_batch(&head, image.appended_at, Offset::ZERO, epoch);
+    let records = image.records();
+    let first = Offset(head.len() as i64);
+    content.extend(data_batches(&records, image.appended_at, first, epoch));
+    let next = first.plus(records.len() as i64);
+    content.extend(control_batch(&[ControlRecord::SnapshotFooter], image.appended_at, next, epoch));
+    content
+}
+
+fn remove_old(sys: &Sys, path: &Path) -> io::Result<()> {
+    let entries = sys.disk.list(path)?;
+    let snapshots = snapshots(&entries);
+    let old = &snapshots[..snapshots.len().saturating_sub(KEPT)];
+    let unfinished = entries.iter().map(|entry| entry.name.as_str()).filter(|name| name.ends_with(".checkpoint.tmp"));
+    old.iter().map(|(_, name)| *name).chain(unfinished).try_for_each(|name| sys.disk.remove_file(&path.join(name)))
 }
 
 fn has_footer(batch: &[u8], header: &BatchHeader) -> bool {

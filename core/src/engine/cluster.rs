@@ -223,19 +223,20 @@ impl Cluster {
             return Err(unknown_topic(name, &image));
         };
         let config = self.topic_config(&image, name);
-        let count = found.partitions.keys().next_back().map_or(0, |last| last + 1);
-        let topic = Arc::new(Topic::new(name, found.id, count as usize, Arc::new(config)));
+        let topic = Arc::new(Topic::new(name, found.id, found.partition_count(), Arc::new(config)));
         topics.insert(name.to_owned(), topic.clone());
         Ok(topic)
     }
 
-    /// The settings of a topic: Kafka's defaults, those of the cluster, its own. What klog does not know is reported.
+    /// The settings of a topic: Kafka's defaults, those of all brokers, of this broker, its own. What klog does not know is
+    /// reported.
     pub(crate) fn topic_config(&self, image: &Image, name: &str) -> TopicConfig {
-        let defaults = image
-            .configs(ResourceType::BROKER, "")
-            .filter_map(|(key, value)| TopicConfig::of_broker_name(key).map(|topic_name| (topic_name, value)));
+        let me = self.identity.as_ref().map_or(-1, |identity| identity.node_id).to_string();
+        let of_broker = |(key, value)| TopicConfig::of_broker_name(key).map(|topic_name| (topic_name, value));
+        let all_brokers = image.configs(ResourceType::BROKER, "").filter_map(of_broker);
+        let this_broker = image.configs(ResourceType::BROKER, &me).filter_map(of_broker);
         let own = image.configs(ResourceType::TOPIC, name);
-        let (mut config, left) = TopicConfig::from_overrides(defaults.chain(own));
+        let (mut config, left) = TopicConfig::from_overrides(all_brokers.chain(this_broker).chain(own));
         let mut report = Report::default();
         for what in left {
             report.finding("__cluster_metadata-0", format!("topic '{name}': {what}"));
@@ -249,7 +250,7 @@ impl Cluster {
     }
 
     /// Whether anything may be deleted: the directory is klog's own, or klog was told.
-    fn may_delete(image: &Image) -> bool {
+    pub(super) fn may_delete(image: &Image) -> bool {
         image.configs(ResourceType::BROKER, "").any(|(key, value)| key == RETENTION_GRANTED && value == "true")
     }
 
@@ -258,6 +259,23 @@ impl Cluster {
         let topic = self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(name)?;
         topic.mark_removed();
         Some(topic)
+    }
+
+    /// Keeps the metadata quick to open. What cannot be written now is written another time.
+    pub(super) fn take_snapshot(&self, is_closing: bool) {
+        let Some(controller) = &self.controller else { return };
+        if let Err(error) = controller.take_snapshot(is_closing, Self::may_delete(&controller.image())) {
+            let mut report = Report::default();
+            report.finding("__cluster_metadata-0", error.message());
+            self.tell(report);
+        }
+    }
+
+    /// Has every topic that was looked up follow its settings in `image`.
+    pub(super) fn refresh_configs(&self, image: &Image) {
+        for topic in self.known_topics().iter().filter(|topic| !topic.is_removed()) {
+            topic.set_config(Arc::new(self.topic_config(image, &topic.name)));
+        }
     }
 
     /// The topic of that name, if it was looked up.
@@ -512,7 +530,7 @@ impl Cluster {
     pub(crate) fn write_checkpoints(&self) -> Result<()> {
         self.checkpoint_due.store(false, Ordering::Release);
         for topic in self.known_topics() {
-            for partition in topic.open_partitions().filter(|partition| partition.check_exists().is_ok()) {
+            for partition in topic.open_partitions().into_iter().filter(|partition| partition.check_exists().is_ok()) {
                 self.dir.note(partition.log().partition(), partition.log().standings());
             }
         }
@@ -619,10 +637,12 @@ impl Cluster {
         let mut result = Ok(());
         if !self.read_only {
             for topic in self.known_topics() {
-                for partition in topic.open_partitions().filter(|partition| partition.check_exists().is_ok()) {
+                for partition in
+                    topic.open_partitions().into_iter().filter(|partition| partition.check_exists().is_ok())
+                {
                     // The next opener finds everything in order, and would not know.
                     if let Some(epoch) = partition.epoch_needed()
-                        && self.begin_epoch(partition, epoch).is_err()
+                        && self.begin_epoch(&partition, epoch).is_err()
                     {
                         self.dir.mark_failed();
                     }
@@ -633,6 +653,7 @@ impl Cluster {
                     result = result.and(closed);
                 }
             }
+            self.take_snapshot(true);
             if let Some(controller) = &self.controller {
                 let closed = self.spare.allow(|| controller.close());
                 if closed.is_err() {
@@ -650,7 +671,7 @@ impl Cluster {
         self.bell.ring();
         self.sys.wait.wake_all(self.bell.word());
         for topic in self.known_topics() {
-            topic.open_partitions().for_each(|partition| partition.announce());
+            topic.open_partitions().iter().for_each(|partition| partition.announce());
         }
         // Handles that live on keep no file of a directory that was given back, but for what they read themselves.
         self.topics.write().unwrap_or_else(PoisonError::into_inner).clear();

@@ -3,10 +3,13 @@
 //! Opening takes the directory, replays the metadata and, after an unclean end, recovers every log. Partitions of a clean
 //! directory are opened when somebody asks for them, and nothing is written before somebody writes.
 
+mod adopt;
 mod attach;
 mod cluster;
+mod configs;
 mod duties;
 mod identity;
+mod log_dirs;
 mod open;
 mod spare;
 mod topic;
@@ -16,8 +19,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use adopt::{Adoption, Retention};
 pub(crate) use cluster::{Cluster, Drain};
+pub use configs::{ConfigEntry, ConfigResource, ConfigSource};
 pub(crate) use duties::Duty;
+pub use log_dirs::{LogDirDescription, ReplicaDescription};
 pub(crate) use topic::Topic;
 pub use topics::{NewTopic, PartitionDescription, TopicDescription};
 

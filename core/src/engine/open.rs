@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::adopt::{Retention, retention_records};
 use super::attach::Attachment;
 use super::identity::{META_PROPERTIES, MetaProperties, bad_identity, write_identity};
 use super::{Mode, OpenOptions};
@@ -37,7 +38,7 @@ pub(super) fn open(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Open
     }
 }
 
-fn check_dir(path: &Path, sys: &Sys) -> Result<()> {
+pub(super) fn check_dir(path: &Path, sys: &Sys) -> Result<()> {
     match sys.disk.stat(path) {
         Ok(stat) if stat.is_dir => Ok(()),
         Ok(_) => {
@@ -84,7 +85,11 @@ fn open_for_writing(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Ope
     if !Controller::exists(sys, path)? {
         return Err(Error::new(
             ErrorCode::Unsupported,
-            format!("{} has no {}; it can be opened for reading only", path.display(), metadata_partition()),
+            format!(
+                "{} has no {}; it can be opened for reading only until it is adopted",
+                path.display(),
+                metadata_partition()
+            ),
         ));
     }
     let controller = Controller::open(&dir, identity.clone(), &mut report)?;
@@ -109,7 +114,7 @@ fn known_identity(path: &Path, sys: &Sys, mode: Mode) -> Result<Option<Identity>
                 return Err(Error::new(
                     ErrorCode::Unsupported,
                     format!(
-                        "{} is of the ZooKeeper era, as its {META_PROPERTIES} says; it can be opened for reading only",
+                        "{} is of the ZooKeeper era, as its {META_PROPERTIES} says; it can be opened for reading only until it is adopted",
                         path.display()
                     ),
                 ));
@@ -152,7 +157,8 @@ fn format(path: &Path, sys: &Sys, report: &mut Report) -> Result<Identity> {
         }
     }
     *report = Report::default();
-    Controller::format(&dir, &identity)?;
+    // So that nothing is deleted that nobody asked for, by klog or by a broker that takes the directory over.
+    Controller::format(&dir, &identity, retention_records(Retention::FOREVER))?;
     write_identity(sys, path, &identity)?;
     Ok(identity)
 }
@@ -161,19 +167,23 @@ fn format(path: &Path, sys: &Sys, report: &mut Report) -> Result<Identity> {
 fn check_voters(controller: &Controller, options: &OpenOptions) -> Result<()> {
     let image = controller.image();
     let me = controller.identity().node_id;
-    let missing: Vec<_> =
-        image.voters.iter().filter(|voter| voter.id != me && !options.assume_lost.contains(&voter.id)).collect();
-    let there = image.voters.iter().filter(|voter| voter.id == me).count();
-    if missing.is_empty() || there * 2 > image.voters.len() {
+    let ids = image.voter_ids();
+    let missing: Vec<_> = ids.iter().filter(|id| **id != me && !options.assume_lost.contains(id)).collect();
+    let there = ids.iter().filter(|id| **id == me).count();
+    if missing.is_empty() || there * 2 > ids.len() {
         return Ok(());
     }
-    let names: Vec<String> =
-        missing.iter().map(|voter| format!("{} (directory {})", voter.id, voter.directory_id)).collect();
+    let directory = |id: i32| image.voters.iter().find(|voter| voter.id == id).map(|voter| voter.directory_id);
+    let name = |id: &&i32| match directory(**id) {
+        Some(directory) => format!("{id} (directory {directory})"),
+        None => id.to_string(),
+    };
+    let names: Vec<String> = missing.iter().map(name).collect();
     Err(Error::new(
         ErrorCode::KafkaStorageError,
         format!(
             "broker {me}, as {META_PROPERTIES} says, is one of {}; the directories of brokers {} are missing. Name them as lost if they are, or open for reading only",
-            image.voters.len(),
+            ids.len(),
             names.join(", ")
         ),
     ))
@@ -191,7 +201,7 @@ fn report_strays(path: &Path, sys: &Sys, image: &Image, report: &mut Report) -> 
 }
 
 /// Directories that are partitions, by their names. Those on their way out (`-delete`, `-future`, `-stray`) are not.
-fn partition_dirs(path: &Path, sys: &Sys) -> Result<Vec<TopicPartition>> {
+pub(super) fn partition_dirs(path: &Path, sys: &Sys) -> Result<Vec<TopicPartition>> {
     let entries = sys.disk.list(path).map_err(|e| Error::io(format_args!("listing {}", path.display()), e))?;
     Ok(entries.iter().filter(|entry| entry.is_dir).filter_map(|entry| TopicPartition::parse_dir(&entry.name)).collect())
 }

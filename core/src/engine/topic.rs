@@ -1,7 +1,7 @@
 //! A topic of an opened cluster, and its partitions, opened when somebody needs them.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::cluster::Cluster;
@@ -15,7 +15,9 @@ pub(crate) struct Topic {
     pub(crate) name: String,
     pub(crate) id: Uuid,
     config: RwLock<Arc<TopicConfig>>,
-    partitions: Vec<OnceLock<Arc<Replica>>>,
+    /// Each filled when it is opened. They become more, never fewer.
+    partitions: RwLock<Vec<Arc<OnceLock<Arc<Replica>>>>>,
+    count: AtomicI32,
     opening: Mutex<()>,
     removed: AtomicBool,
 }
@@ -24,27 +26,37 @@ impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Topic")
             .field("name", &self.name)
-            .field("partitions", &self.partitions.len())
+            .field("partitions", &self.partition_count())
             .finish_non_exhaustive()
     }
 }
 
 impl Topic {
-    pub(super) fn new(name: &str, id: Uuid, partitions: usize, config: Arc<TopicConfig>) -> Topic {
-        let partitions = (0..partitions).map(|_| OnceLock::new()).collect();
-        Topic {
+    pub(super) fn new(name: &str, id: Uuid, partitions: i32, config: Arc<TopicConfig>) -> Topic {
+        let topic = Topic {
             name: name.to_owned(),
             id,
             config: RwLock::new(config),
-            partitions,
+            partitions: RwLock::default(),
+            count: AtomicI32::new(0),
             opening: Mutex::new(()),
             removed: AtomicBool::new(false),
-        }
+        };
+        topic.grow(partitions);
+        topic
     }
 
     /// How many partitions it has.
     pub(crate) fn partition_count(&self) -> i32 {
-        self.partitions.len() as i32
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Takes note of partitions that were added.
+    pub(super) fn grow(&self, total: i32) {
+        let mut partitions = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
+        let total = partitions.len().max(usize::try_from(total).unwrap_or(0));
+        partitions.resize_with(total, Arc::default);
+        self.count.store(total as i32, Ordering::Release);
     }
 
     /// Its settings.
@@ -56,14 +68,14 @@ impl Topic {
     pub(super) fn set_config(&self, config: Arc<TopicConfig>) {
         let _none_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config.clone();
-        self.open_partitions().for_each(|partition| partition.log().set_config(config.clone()));
+        self.open_partitions().iter().for_each(|partition| partition.log().set_config(config.clone()));
     }
 
     /// Says that the topic was deleted, to it and to its partitions.
     pub(super) fn mark_removed(&self) {
         let _none_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         self.removed.store(true, Ordering::Release);
-        self.open_partitions().for_each(|partition| partition.mark_removed());
+        self.open_partitions().iter().for_each(|partition| partition.mark_removed());
     }
 
     /// Whether the topic was deleted since it was looked up.
@@ -72,31 +84,38 @@ impl Topic {
     }
 
     /// Its partitions that are open.
-    pub(crate) fn open_partitions(&self) -> impl Iterator<Item = &Arc<Replica>> {
-        self.partitions.iter().filter_map(OnceLock::get)
+    pub(crate) fn open_partitions(&self) -> Vec<Arc<Replica>> {
+        let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        partitions.iter().filter_map(|cell| cell.get().cloned()).collect()
+    }
+
+    /// The place of partition `number`, opened or not.
+    fn cell(&self, number: i32) -> Result<Arc<OnceLock<Arc<Replica>>>> {
+        let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        let cell = usize::try_from(number).ok().and_then(|index| partitions.get(index));
+        cell.cloned().ok_or_else(|| {
+            Error::new(
+                ErrorCode::UnknownTopicOrPartition,
+                format!("topic '{}' has partitions 0 to {}, and not {number}", self.name, self.partition_count() - 1),
+            )
+        })
     }
 
     /// Partition `number`, opened if it was not.
-    pub(crate) fn partition(&self, cluster: &Cluster, number: i32) -> Result<&Arc<Replica>> {
-        let cell = usize::try_from(number).ok().and_then(|index| self.partitions.get(index));
-        let Some(cell) = cell else {
-            return Err(Error::new(
-                ErrorCode::UnknownTopicOrPartition,
-                format!("topic '{}' has partitions 0 to {}, and not {number}", self.name, self.partition_count() - 1),
-            ));
-        };
+    pub(crate) fn partition(&self, cluster: &Cluster, number: i32) -> Result<Arc<Replica>> {
+        let cell = self.cell(number)?;
         if let Some(partition) = cell.get() {
-            return Ok(partition);
+            return Ok(partition.clone());
         }
         let _one_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_removed() {
             return Err(Error::new(ErrorCode::UnknownTopicOrPartition, format!("topic '{}' was deleted", self.name)));
         }
         if let Some(partition) = cell.get() {
-            return Ok(partition);
+            return Ok(partition.clone());
         }
         let partition = TopicPartition::new(&*self.name, number);
         let opened = cluster.open_partition(&partition, self.id, self.config())?;
-        Ok(cell.get_or_init(|| Arc::new(opened)))
+        Ok(cell.get_or_init(|| Arc::new(opened)).clone())
     }
 }

@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::cluster::{Cluster, unknown_topic};
+use super::configs::{check_configs, config_records};
 use super::topic::Topic;
-use crate::config::{Durability, TopicConfig};
+use crate::config::Durability;
 use crate::controller::{Image, MetadataRecord, PartitionRecord, ResourceType};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::create_partition;
@@ -111,8 +113,6 @@ impl Cluster {
         let _inside = self.enter_writing()?;
         self.dir().check_place()?;
         check_topic_name(&new.name)?;
-        let me = self.identity().map_or(-1, |identity| identity.node_id);
-        let directory = self.identity().map_or(Uuid::ZERO, |identity| identity.directory_id);
         let partitions = new.partitions.unwrap_or(self.config.num_partitions);
         check_counts(new, partitions, self.config.default_replication_factor)?;
         let mut configs = new.configs.clone();
@@ -130,13 +130,15 @@ impl Cluster {
         self.spare().allow(|| {
             controller.change(|image| {
                 check_free(&new.name, image)?;
-                Ok(creation(new, id, partitions, me, directory, &configs))
+                let mut records = vec![MetadataRecord::Topic { name: new.name.clone(), id }];
+                records.extend((0..partitions).map(|partition| self.new_partition(id, partition)));
+                let configs = configs.iter().map(|(key, value)| (key, Some(value.clone())));
+                records.extend(config_records(ResourceType::TOPIC, &new.name, configs));
+                Ok(records)
             })
         })?;
-        for partition in 0..partitions {
-            let partition = TopicPartition::new(&*new.name, partition);
-            self.spare().allow(|| create_partition(self.dir(), &partition, id, LeaderEpoch(0)))?;
-        }
+        self.make_directories(&new.name, id, 0..partitions)?;
+        self.take_snapshot(false);
         self.describe_topic(&new.name)
     }
 
@@ -157,34 +159,52 @@ impl Cluster {
         }
     }
 
-    /// Changes settings of a topic; `None` takes one back to its default. Durable, and in force, on return.
+    /// Gives a topic more partitions, `total` in all; durable on return.
     ///
     /// # Errors
-    /// `UnknownTopicOrPartition`, `InvalidConfig`, `Unsupported`; nothing is changed.
-    pub(crate) fn alter_topic(self: &Arc<Self>, name: &str, changes: &BTreeMap<String, Option<String>>) -> Result<()> {
+    /// `UnknownTopicOrPartition`; `InvalidPartitions` for a total that is not larger; `PolicyViolation`; `Unsupported`;
+    /// nothing is changed.
+    pub(crate) fn add_partitions(self: &Arc<Self>, name: &str, total: i32) -> Result<TopicDescription> {
         let _inside = self.enter_writing()?;
         self.dir().check_place()?;
+        check_not_internal(name, "given partitions")?;
         let controller = self.controller()?;
-        let image = self.spare().allow(|| {
+        let image = controller.image();
+        let topic = image.topic(name).ok_or_else(|| unknown_topic(name, &image))?;
+        let (id, now) = (topic.id, topic.partition_count());
+        check_growth(name, now, total)?;
+        for partition in now..total {
+            self.clear_way(&TopicPartition::new(name, partition))?;
+        }
+        self.spare().allow(|| {
             controller.change(|image| {
-                image.topic(name).ok_or_else(|| unknown_topic(name, image))?;
-                let mut configs: BTreeMap<&str, &str> = image.configs(ResourceType::TOPIC, name).collect();
-                for (key, value) in changes {
-                    check_option_name(key)?;
-                    match value {
-                        Some(value) => drop(configs.insert(key, value)),
-                        None => drop(configs.remove(&**key)),
-                    }
-                }
-                // Only what is being changed is checked: what another program left beside it is not the caller's doing.
-                check_configs(configs.iter().map(|(k, v)| (*k, *v)).filter(|(k, _)| changes.contains_key(*k)))?;
-                Ok(config_records(name, changes.iter().map(|(key, value)| (key, value.clone()))))
+                let topic = image.topic(name).ok_or_else(|| unknown_topic(name, image))?;
+                check_growth(name, topic.partition_count(), total)?;
+                Ok((now..total).map(|partition| self.new_partition(topic.id, partition)).collect())
             })
         })?;
+        self.make_directories(name, id, now..total)?;
         if let Some(topic) = self.known_topic(name) {
-            topic.set_config(Arc::new(self.topic_config(&image, name)));
+            topic.grow(total);
+        }
+        self.take_snapshot(false);
+        self.describe_topic(name)
+    }
+
+    /// Makes the directories of partitions that exist since the metadata says so.
+    fn make_directories(&self, name: &str, id: Uuid, numbers: Range<i32>) -> Result<()> {
+        for number in numbers {
+            let partition = TopicPartition::new(name, number);
+            self.spare().allow(|| create_partition(self.dir(), &partition, id, LeaderEpoch(0)))?;
         }
         Ok(())
+    }
+
+    /// A partition that this broker leads, and nobody else has.
+    fn new_partition(&self, topic_id: Uuid, partition: i32) -> MetadataRecord {
+        let (me, directory) =
+            self.identity().map_or((-1, Uuid::ZERO), |identity| (identity.node_id, identity.directory_id));
+        MetadataRecord::Partition(PartitionRecord::sole(topic_id, partition, me, directory, 0))
     }
 
     /// Removes a topic with all its records; durable on return.
@@ -194,12 +214,7 @@ impl Cluster {
     pub(crate) fn delete_topic(self: &Arc<Self>, name: &str) -> Result<()> {
         let _inside = self.enter_writing()?;
         self.dir().check_place()?;
-        if name == METADATA_TOPIC || INTERNAL_TOPICS.contains(&name) {
-            return Err(Error::new(
-                ErrorCode::InvalidTopic,
-                format!("'{name}' is one of Kafka's own topics and cannot be deleted"),
-            ));
-        }
+        check_not_internal(name, "deleted")?;
         let controller = self.controller()?;
         self.spare().allow(|| {
             controller.change(|image| {
@@ -210,6 +225,7 @@ impl Cluster {
         let delay = self.forget_topic(name).map_or(60_000, |topic| topic.config().file_delete_delay_ms as u64);
         let paths = self.rename_dirs(name)?;
         self.remove_later(paths, Duration::from_millis(delay));
+        self.take_snapshot(false);
         Ok(())
     }
 
@@ -221,7 +237,9 @@ impl Cluster {
             found => found.map_err(|e| Error::io(format_args!("looking for {}", path.display()), e))?,
         };
         let id = super::open::read_topic_id(&self.sys, self.path(), partition);
-        if matches!(id, Ok(Some(id)) if self.image().was_removed(id)) {
+        if let Ok(Some(id)) = id
+            && self.controller()?.was_removed(id)?
+        {
             self.dir().begin_writing()?;
             let doomed =
                 self.rename_doomed(partition).map_err(|e| Error::io(format_args!("removing {}", path.display()), e))?;
@@ -294,6 +312,13 @@ impl Cluster {
         })
     }
 
+    /// Whether `id`, in a directory called as `partition` is, belonged to a topic that was removed.
+    fn is_known_as_removed(&self, partition: &TopicPartition, id: Uuid) -> bool {
+        let image = self.image();
+        let is_current = image.topic(&partition.topic).is_some_and(|topic| topic.id == id);
+        !is_current && self.controller().and_then(|controller| controller.was_removed(id)).unwrap_or(false)
+    }
+
     /// Finishes removing what an earlier process was told to remove, in a directory that is klog's own.
     pub(super) fn finish_removals(&self) -> io::Result<()> {
         let mut doomed = Vec::new();
@@ -306,7 +331,7 @@ impl Cluster {
                 continue;
             };
             if let Ok(Some(id)) = super::open::read_topic_id(&self.sys, self.path(), &partition)
-                && self.image().was_removed(id)
+                && self.is_known_as_removed(&partition, id)
             {
                 doomed.push(self.rename_doomed(&partition)?);
             }
@@ -315,46 +340,32 @@ impl Cluster {
     }
 }
 
-fn check_option_name(name: &str) -> Result<()> {
-    match TopicConfig::NAMES.contains(&name) {
-        true => Ok(()),
-        false => Err(crate::config::unknown("topic", name, TopicConfig::NAMES)),
+fn check_not_internal(name: &str, what: &str) -> Result<()> {
+    if name != METADATA_TOPIC && !INTERNAL_TOPICS.contains(&name) {
+        return Ok(());
     }
+    Err(Error::new(ErrorCode::InvalidTopic, format!("'{name}' is one of Kafka's own topics and cannot be {what}")))
 }
 
-/// Refuses settings that are no settings, and those that klog does not have yet.
-fn check_configs<'a>(configs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<()> {
-    let mut config = TopicConfig::default();
-    for (name, value) in configs {
-        config.set(name, value)?;
-    }
-    let unsupported = |what: &str| Err(Error::new(ErrorCode::Unsupported, what));
-    if config.cleanup_policy.compact {
-        return unsupported("cleanup.policy=compact is not supported yet: klog has no cleaner");
-    }
-    if config.remote_storage_enable {
-        return unsupported("remote.storage.enable=true is not supported: klog has no tiers");
-    }
-    if config.min_compaction_lag_ms > config.max_compaction_lag_ms {
+fn check_growth(name: &str, now: i32, total: i32) -> Result<()> {
+    if total <= now {
+        let what = if total == now { "already has" } else { "has" };
         return Err(Error::new(
-            ErrorCode::InvalidConfig,
-            format!(
-                "min.compaction.lag.ms is {} and max.compaction.lag.ms is {}; the first may not be larger",
-                config.min_compaction_lag_ms, config.max_compaction_lag_ms
-            ),
+            ErrorCode::InvalidPartitions,
+            format!("topic '{name}' {what} {now} partitions and cannot have {total}; partitions only become more"),
         ));
     }
-    Ok(())
+    check_most(name, total - now)
 }
 
-fn config_records<'a>(topic: &str, configs: impl Iterator<Item = (&'a String, Option<String>)>) -> Vec<MetadataRecord> {
-    let record = |(key, value): (&String, Option<String>)| MetadataRecord::Config {
-        resource: ResourceType::TOPIC,
-        name: topic.to_owned(),
-        key: key.clone(),
-        value,
-    };
-    configs.map(record).collect()
+fn check_most(name: &str, new: i32) -> Result<()> {
+    if new <= MOST_PARTITIONS {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::PolicyViolation,
+        format!("topic '{name}' cannot get {new} partitions; {MOST_PARTITIONS} is the most at once"),
+    ))
 }
 
 fn check_counts(new: &NewTopic, partitions: i32, default_factor: i32) -> Result<()> {
@@ -364,12 +375,7 @@ fn check_counts(new: &NewTopic, partitions: i32, default_factor: i32) -> Result<
             format!("topic '{}' cannot have {partitions} partitions; 1 is the least", new.name),
         ));
     }
-    if partitions > MOST_PARTITIONS {
-        return Err(Error::new(
-            ErrorCode::PolicyViolation,
-            format!("topic '{}' cannot have {partitions} partitions; {MOST_PARTITIONS} is the most at once", new.name),
-        ));
-    }
+    check_most(&new.name, partitions)?;
     let factor = new.replication_factor.unwrap_or(default_factor);
     if factor != 1 {
         return Err(Error::new(
@@ -393,36 +399,6 @@ fn check_free(name: &str, image: &Image) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-fn creation(
-    new: &NewTopic,
-    id: Uuid,
-    partitions: i32,
-    me: i32,
-    directory: Uuid,
-    configs: &BTreeMap<String, String>,
-) -> Vec<MetadataRecord> {
-    let mut records = vec![MetadataRecord::Topic { name: new.name.clone(), id }];
-    records.extend((0..partitions).map(|partition| {
-        MetadataRecord::Partition(PartitionRecord {
-            partition,
-            topic_id: id,
-            replicas: vec![me],
-            isr: vec![me],
-            removing_replicas: Vec::new(),
-            adding_replicas: Vec::new(),
-            leader: me,
-            leader_epoch: 0,
-            partition_epoch: 0,
-            directories: vec![directory],
-            leader_recovery_state: 0,
-            eligible_leader_replicas: None,
-            last_known_elr: None,
-        })
-    }));
-    records.extend(config_records(&new.name, configs.iter().map(|(key, value)| (key, Some(value.clone())))));
-    records
 }
 
 /// `<topic>-<partition>.<32 hex>-delete`, the topic cut where the name would have more than 255 characters.

@@ -9,6 +9,7 @@
 mod append;
 mod checkpoint;
 mod cut;
+mod describe;
 mod dir;
 mod epochs;
 mod flush;
@@ -32,8 +33,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 pub use append::{Appended, Batch};
 pub use checkpoint::{CheckpointFile, Offsets, format_epochs, format_offsets, parse_epochs, parse_offsets};
+pub use describe::{BatchDescription, SegmentDescription};
 pub use dir::{CLEAN_SHUTDOWN, Fresh, LogDir, Standings};
-pub use epochs::Epochs;
+pub use epochs::{Epochs, latest_epoch};
 pub use load::{Opening, Watermark, create_partition};
 pub use lookup::{FoundTime, OffsetSpec};
 pub use producers::{AppendedBatch, ProducerEntry, ProducerState, SequenceError};

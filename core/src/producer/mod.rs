@@ -111,7 +111,8 @@ struct State {
 
 struct TopicLanes {
     topic: Arc<Topic>,
-    lanes: Vec<OnceLock<Arc<Lane>>>,
+    /// One for each partition, made when a record goes there.
+    lanes: Vec<Arc<OnceLock<Arc<Lane>>>>,
     /// Where records without a key go for now, and how many bytes went there.
     sticky: AtomicI32,
     sticky_bytes: AtomicI64,
@@ -259,7 +260,7 @@ impl Producer {
 impl State {
     fn topic(&self, name: &str) -> Result<Arc<TopicLanes>> {
         if let Some(lanes) = self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name)
-            && !lanes.topic.is_removed()
+            && lanes.is_current()
         {
             return Ok(lanes.clone());
         }
@@ -270,25 +271,19 @@ impl State {
             ));
         }
         let topic = self.cluster.topic_or_create(name)?;
-        let lanes = Arc::new(TopicLanes {
-            lanes: (0..topic.partition_count()).map(|_| OnceLock::new()).collect(),
-            sticky: AtomicI32::new(-1),
-            sticky_bytes: AtomicI64::new(0),
-            topic,
-        });
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        match topics.get(name) {
-            Some(other) if !other.topic.is_removed() => Ok(other.clone()),
-            _ => {
-                topics.insert(name.to_owned(), lanes.clone());
-                Ok(lanes)
-            }
-        }
+        let before = topics.get(name).filter(|lanes| Arc::ptr_eq(&lanes.topic, &topic));
+        let lanes = match before {
+            Some(lanes) if lanes.is_current() => return Ok(lanes.clone()),
+            before => Arc::new(TopicLanes::new(topic, before.map_or(&[], |before| &before.lanes))),
+        };
+        topics.insert(name.to_owned(), lanes.clone());
+        Ok(lanes)
     }
 
     fn lanes(&self) -> Vec<Arc<Lane>> {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        topics.values().flat_map(|topic| topic.lanes.iter().filter_map(OnceLock::get).cloned()).collect()
+        topics.values().flat_map(|topic| topic.lanes.iter().filter_map(|lane| lane.get().cloned())).collect()
     }
 
     /// The first failure that nobody was told of.
@@ -307,6 +302,18 @@ impl Drain for State {
 }
 
 impl TopicLanes {
+    /// Lanes for all partitions of `topic`; the first ones are there already when it has grown.
+    fn new(topic: Arc<Topic>, first: &[Arc<OnceLock<Arc<Lane>>>]) -> TopicLanes {
+        let mut lanes = first.to_vec();
+        lanes.resize_with(topic.partition_count() as usize, Arc::default);
+        TopicLanes { topic, lanes, sticky: AtomicI32::new(-1), sticky_bytes: AtomicI64::new(0) }
+    }
+
+    /// Whether the topic is still there, with as many partitions.
+    fn is_current(&self) -> bool {
+        !self.topic.is_removed() && self.topic.partition_count() as usize == self.lanes.len()
+    }
+
     /// The partition that a record goes to.
     fn choose(&self, state: &State, record: &ProducerRecord<'_>) -> Result<i32> {
         let count = self.lanes.len() as i32;
@@ -353,7 +360,7 @@ impl TopicLanes {
         if let Some(lane) = cell.get() {
             return Ok(lane);
         }
-        let partition: Arc<Replica> = self.topic.partition(&state.cluster, number)?.clone();
+        let partition: Arc<Replica> = self.topic.partition(&state.cluster, number)?;
         let lane = Lane::new(&state.cluster, partition, state.settings, &state.queued, &state.failed);
         Ok(cell.get_or_init(|| lane))
     }

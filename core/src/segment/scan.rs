@@ -184,6 +184,11 @@ impl<'a> Scanner<'a> {
         })
     }
 
+    /// The header that lies at a place, if one does.
+    pub fn header_at(&mut self, position: Position) -> io::Result<Option<BatchHeader>> {
+        Ok(BatchHeader::parse(self.bytes(position, HEADER_BYTES)?).ok())
+    }
+
     /// The bytes of a batch that was just found.
     pub fn batch(&mut self, position: Position, header: &BatchHeader) -> io::Result<&[u8]> {
         self.bytes(position, header.size)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{
     Clock, Disk, Entry, File, LockKind, LockRange, Locks, Open, Random, RealClock, RealDisk, RealFile, RealRandom,
-    RealWait, SimClock, SimDisk, SimFile, SimRandom, SimWait, Stat, Wait, Woken,
+    RealWait, SimClock, SimDisk, SimFile, SimRandom, SimWait, Space, Stat, Wait, Woken,
 };
 use crate::types::{TimestampMs, Uuid};
 
@@ -140,6 +140,10 @@ impl Disk for AnyDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         either!(self, AnyDisk, it => it.sync_dir(path))
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        either!(self, AnyDisk, it => it.space(path))
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {

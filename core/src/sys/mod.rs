@@ -58,6 +58,15 @@ pub struct Stat {
     pub is_dir: bool,
 }
 
+/// The room of a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Its size in bytes.
+    pub total: u64,
+    /// Bytes that are left for this user.
+    pub usable: u64,
+}
+
 /// A directory entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
@@ -88,6 +97,8 @@ pub trait Disk {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// What the system says of a name.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
+    /// How much room the file system has that a name is on.
+    fn space(&self, path: &Path) -> io::Result<Space>;
 }
 
 /// An open file. Offsets are explicit, so one file serves many threads.

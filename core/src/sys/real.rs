@@ -1,18 +1,20 @@
 //! The real system: Linux.
 
-#![allow(unsafe_code, reason = "four system calls that std does not offer")]
+#![allow(unsafe_code, reason = "five system calls that std does not offer")]
 #![allow(clippy::disallowed_methods, reason = "this is the one place that may call them")]
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Clock, Disk, Entry, File, LockKind, LockRange, Locks, Open, Random, Stat, Wait, Woken};
+use super::{Clock, Disk, Entry, File, LockKind, LockRange, Locks, Open, Random, Space, Stat, Wait, Woken};
 use crate::types::TimestampMs;
 
 /// The file systems of this machine.
@@ -49,6 +51,17 @@ impl Disk for RealDisk {
             Open::CreateNew => options.write(true).create_new(true),
         };
         options.open(path).map(RealFile)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        // SAFETY: an all-zero statvfs is a valid object to be filled.
+        let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
+        // SAFETY: `path` ends with a NUL and `found` is a live object; both outlive the call.
+        if unsafe { libc::statvfs(path.as_ptr(), &raw mut found) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Space { total: found.f_blocks * found.f_frsize, usable: found.f_bavail * found.f_frsize })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

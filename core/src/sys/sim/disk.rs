@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::crash::SECTOR_BYTES;
 use crate::sys::bugs::{Bug, is_made};
-use crate::sys::{AnyClock, Clock, Disk, Entry, File, LockKind, LockRange, Locks, Open, RealClock, SimClock, Stat};
+use crate::sys::{
+    AnyClock, Clock, Disk, Entry, File, LockKind, LockRange, Locks, Open, RealClock, SimClock, Space, Stat,
+};
 use crate::types::TimestampMs;
 
 /// A disk in memory. Clones are the same disk.
@@ -604,6 +606,13 @@ impl Disk for SimDisk {
             }
             Node::File(_) => Err(os_error(libc::ENOTDIR)),
         }
+    }
+
+    fn space(&self, _path: &Path) -> io::Result<Space> {
+        self.call()?;
+        let used = self.used();
+        let total = self.watch_it().capacity.unwrap_or(u64::MAX);
+        Ok(Space { total, usable: total.saturating_sub(used) })
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {

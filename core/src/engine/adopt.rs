@@ -1,0 +1,306 @@
+//! Adopting a directory that klog did not make.
+//!
+//! Until then nothing is deleted from it (retention is off), and one without a metadata log, of a broker with ZooKeeper for
+//! example, can only be read. Adopting says what retention holds from now on, and writes the metadata where there is none: the
+//! topics and partitions that the directories tell of, led by this broker, which has the only copy.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attach::Attachment;
+use super::cluster::Cluster;
+use super::identity::{MetaProperties, bad_identity, write_identity};
+use super::open::{check_dir, partition_dirs, read_topic_id};
+use super::{Mode, OpenOptions};
+use crate::controller::{
+    Controller, Identity, Image, MetadataRecord, PartitionRecord, RETENTION_GRANTED, ResourceType, metadata_partition,
+};
+use crate::error::{Error, ErrorCode, Result};
+use crate::log::{Fresh, LogDir, PARTITION_METADATA, Report, format_partition_metadata, latest_epoch};
+use crate::sys::{Disk, Sys, write_atomically};
+use crate::types::{METADATA_TOPIC, TopicPartition, Uuid};
+
+/// What an adopted directory lets go of, where a topic says nothing itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// `log.retention.ms`: segments older than so many ms go; −1 keeps them for ever.
+    pub ms: i64,
+    /// `log.retention.bytes`: the oldest segments of a partition go while it has more bytes than this; −1 keeps them.
+    pub bytes: i64,
+}
+
+impl Retention {
+    /// Nothing goes, but what a topic's own settings let go of.
+    pub const FOREVER: Retention = Retention { ms: -1, bytes: -1 };
+}
+
+/// What adopting did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adoption {
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// The broker's number.
+    pub node_id: i32,
+    /// Whether the metadata had to be written: there was none.
+    pub made_metadata: bool,
+    /// How many topics there are.
+    pub topics: usize,
+    /// How many partitions they have.
+    pub partitions: usize,
+    /// Directories that are no partitions, and stay: what Kafka was about to remove (`-delete`), to move (`-future`), or did
+    /// not know (`-stray`).
+    pub left_alone: Vec<String>,
+    /// What did not agree, and what was found on the way.
+    pub report: Report,
+}
+
+impl OpenOptions {
+    /// Adopts a directory that klog did not make: retention works from now on, as `retention` and the topics' own settings
+    /// say; one without metadata gets them. Durable on return; nothing is deleted before the directory is opened for
+    /// writing. Adopting twice changes the retention.
+    ///
+    /// # Errors
+    /// `Locked` while a broker or another process has the directory; `InvalidConfig` for a retention below −1;
+    /// `Unsupported` for one of several brokers, or where partitions of a topic are missing; `KafkaStorageError` for a
+    /// directory that holds no logs, and when the disk refuses. Nothing is changed then.
+    pub fn adopt(self, path: impl AsRef<Path>, retention: Retention) -> Result<Adoption> {
+        let path = path.as_ref();
+        let sys = self.sys.clone().unwrap_or_else(Sys::real);
+        for (name, value) in [("log.retention.ms", retention.ms), ("log.retention.bytes", retention.bytes)] {
+            if value < -1 {
+                return Err(Error::new(
+                    ErrorCode::InvalidConfig,
+                    format!("{name} is {value}; allowed are -1, which keeps everything, and above"),
+                ));
+            }
+        }
+        check_dir(path, &sys)?;
+        let made = match Controller::exists(&sys, path)? && is_of_kraft(&sys, path)? {
+            true => None,
+            false => Some(make_metadata(path, &sys, &self, retention)?),
+        };
+        let (made_metadata, mut report) = (made.is_some(), made.unwrap_or_default());
+        let engine = OpenOptions { mode: Mode::ReadWrite, sys: Some(sys.clone()), ..self }.open(path)?;
+        let cluster = engine.cluster()?;
+        cluster.grant_retention(retention)?;
+        let image = cluster.image();
+        let identity = cluster.identity().cloned();
+        report.append(cluster.report());
+        engine.close()?;
+        Ok(Adoption {
+            cluster_id: identity.as_ref().map(|identity| identity.cluster_id.clone()).unwrap_or_default(),
+            node_id: identity.map_or(-1, |identity| identity.node_id),
+            made_metadata,
+            topics: image.topics().len(),
+            partitions: image.topics().values().map(|topic| topic.partitions.len()).sum(),
+            left_alone: left_alone(path, &sys)?,
+            report,
+        })
+    }
+}
+
+fn is_of_kraft(sys: &Sys, path: &Path) -> Result<bool> {
+    Ok(matches!(MetaProperties::read(sys, path)?, Some(Ok(meta)) if meta.version == 1))
+}
+
+/// Settings of all brokers that say what may go.
+pub(super) fn retention_records(retention: Retention) -> Vec<MetadataRecord> {
+    let setting = |key: &str, value: Option<String>| MetadataRecord::Config {
+        resource: ResourceType::BROKER,
+        name: String::new(),
+        key: key.into(),
+        value,
+    };
+    vec![
+        setting("log.retention.ms", Some(retention.ms.to_string())),
+        // −1 is what holds without it.
+        setting("log.retention.bytes", (retention.bytes >= 0).then(|| retention.bytes.to_string())),
+        setting(RETENTION_GRANTED, Some("true".into())),
+    ]
+}
+
+impl Cluster {
+    /// Lets retention work, as it says; durable, and in force, on return.
+    fn grant_retention(&self, retention: Retention) -> Result<()> {
+        let _inside = self.enter_writing()?;
+        let controller = self.controller()?;
+        let holds = |image: &Image, record: &MetadataRecord| match record {
+            MetadataRecord::Config { resource, name, key, value } => {
+                image.configs(*resource, name).find(|(other, _)| other == key).map(|(_, value)| value)
+                    == value.as_deref()
+            }
+            _ => false,
+        };
+        let image = self.spare().allow(|| {
+            controller.change(|image| {
+                Ok(retention_records(retention).into_iter().filter(|record| !holds(image, record)).collect())
+            })
+        })?;
+        self.refresh_configs(&image);
+        Ok(())
+    }
+}
+
+/// A topic as its directories tell of it.
+#[derive(Default)]
+struct FoundTopic {
+    /// What `partition.metadata` says, where it is there.
+    id: Option<Uuid>,
+    /// By number: the latest leader epoch of each.
+    partitions: BTreeMap<i32, i32>,
+}
+
+/// Writes metadata for the partitions that are there. Before the last step, `meta.properties`, the directory is what it was,
+/// but for files that any broker would have written.
+fn make_metadata(path: &Path, sys: &Sys, options: &OpenOptions, retention: Retention) -> Result<Report> {
+    let meta = match MetaProperties::read(sys, path)? {
+        Some(meta) => meta.map_err(|what| bad_identity(path, &what))?,
+        None => MetaProperties::default(),
+    };
+    // Before anything is touched: what is refused stays as it is, without even a lock file.
+    find_topics(path, sys)?;
+    check_no_other_metadata(path, sys)?;
+    let timeout = Duration::from_millis(options.config.lock_timeout_ms as u64);
+    let _attachment = Attachment::exclusive(sys, path, timeout)?;
+    let mut report = Report::default();
+    let mut topics = find_topics(path, sys)?;
+    check_no_other_metadata(path, sys)?;
+    let identity = Identity {
+        cluster_id: meta.cluster_id.unwrap_or_else(|| sys.new_uuid().to_string()),
+        node_id: meta.node_id.filter(|id| *id >= 0).unwrap_or(1),
+        directory_id: meta.directory_id.unwrap_or_else(|| sys.new_uuid()),
+    };
+    for (name, topic) in &mut topics {
+        let id = *topic.id.get_or_insert_with(|| sys.new_uuid());
+        name_partitions(path, sys, name, id, topic.partitions.keys())?;
+    }
+    let dir = LogDir::open(sys, path, false, Fresh::No, &mut report)?;
+    let mut records = retention_records(retention);
+    for (name, topic) in &topics {
+        records.extend(records_of(name, topic, &identity));
+    }
+    Controller::format(&dir, &identity, records)?;
+    write_identity(sys, path, &identity)?;
+    Ok(report)
+}
+
+/// A metadata log without the `meta.properties` that goes with it is what an interrupted attempt left, or that of a cluster
+/// that the broker was moving to.
+fn check_no_other_metadata(path: &Path, sys: &Sys) -> Result<()> {
+    if !Controller::exists(sys, path)? {
+        return Ok(());
+    }
+    let mut report = Report::default();
+    let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, &mut report)?);
+    let nobody = Identity { cluster_id: String::new(), node_id: -1, directory_id: Uuid::ZERO };
+    if Cluster::may_delete(&Controller::open(&dir, nobody, &mut report)?.image()) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::Unsupported,
+        format!(
+            "{} is that of another cluster, which this broker was about to join; move it away first",
+            path.join(metadata_partition().to_string()).display()
+        ),
+    ))
+}
+
+/// The topics that the directories tell of.
+fn find_topics(path: &Path, sys: &Sys) -> Result<BTreeMap<String, FoundTopic>> {
+    let mut topics: BTreeMap<String, FoundTopic> = BTreeMap::new();
+    for dir in partition_dirs(path, sys)?.into_iter().filter(|dir| dir.topic != METADATA_TOPIC) {
+        let file = format!("{dir}/{PARTITION_METADATA}");
+        let id = read_topic_id(sys, path, &dir)
+            .map_err(|what| Error::new(ErrorCode::KafkaStorageError, format!("{file}: {what}; move it away first")))?;
+        let topic = topics.entry(dir.topic.clone()).or_default();
+        match (topic.id, id) {
+            (Some(known), Some(other)) if known != other => {
+                let what = format!("{file} names topic id {other}, and another partition of the topic names {known}");
+                return Err(Error::new(ErrorCode::InconsistentTopicId, what));
+            }
+            (known, other) => topic.id = known.or(other),
+        }
+        topic.partitions.insert(dir.partition, latest_epoch(sys, &path.join(dir.to_string())).0);
+    }
+    if topics.is_empty() {
+        let what = format!("{} has no partitions; there is nothing to adopt", path.display());
+        return Err(Error::new(ErrorCode::KafkaStorageError, what));
+    }
+    for (name, topic) in &topics {
+        let count = topic.partitions.len() as i32;
+        if let Some(missing) = (0..count).find(|number| !topic.partitions.contains_key(number)) {
+            return Err(Error::new(
+                ErrorCode::Unsupported,
+                format!(
+                    "topic '{name}' has no partition {missing} here, so another broker had it; klog adopts whole topics, and this directory can be opened for reading only"
+                ),
+            ));
+        }
+    }
+    Ok(topics)
+}
+
+/// Writes `partition.metadata` where it is missing: without it a broker takes the directory for a stray.
+fn name_partitions<'a>(
+    path: &Path,
+    sys: &Sys,
+    topic: &str,
+    id: Uuid,
+    numbers: impl Iterator<Item = &'a i32>,
+) -> Result<()> {
+    for number in numbers {
+        let partition = TopicPartition::new(topic, *number);
+        if matches!(read_topic_id(sys, path, &partition), Ok(Some(_))) {
+            continue;
+        }
+        let file = path.join(partition.to_string()).join(PARTITION_METADATA);
+        write_atomically(&sys.disk, &file, format_partition_metadata(id).as_bytes())
+            .map_err(|e| Error::io(format_args!("writing {}", file.display()), e))?;
+    }
+    Ok(())
+}
+
+fn records_of(name: &str, topic: &FoundTopic, identity: &Identity) -> Vec<MetadataRecord> {
+    let id = topic.id.unwrap_or_default();
+    let mut records = vec![MetadataRecord::Topic { name: name.to_owned(), id }];
+    records.extend(topic.partitions.iter().map(|(number, epoch)| {
+        let (me, directory) = (identity.node_id, identity.directory_id);
+        MetadataRecord::Partition(PartitionRecord::sole(id, *number, me, directory, *epoch))
+    }));
+    records.extend(internal_configs(name).iter().map(|(key, value)| MetadataRecord::Config {
+        resource: ResourceType::TOPIC,
+        name: name.to_owned(),
+        key: (*key).to_owned(),
+        value: Some((*value).to_owned()),
+    }));
+    records
+}
+
+/// Settings that Kafka gives its own topics: without them their records would be deleted by age.
+///
+/// Source: `GroupCoordinatorService#groupMetadataTopicConfigs`, `TransactionStateManager#transactionTopicConfigs`.
+fn internal_configs(topic: &str) -> &'static [(&'static str, &'static str)] {
+    match topic {
+        "__consumer_offsets" => {
+            &[("cleanup.policy", "compact"), ("compression.type", "producer"), ("segment.bytes", "104857600")]
+        }
+        "__transaction_state" => &[
+            ("cleanup.policy", "compact"),
+            ("compression.type", "uncompressed"),
+            ("segment.bytes", "104857600"),
+            ("unclean.leader.election.enable", "false"),
+        ],
+        _ => &[],
+    }
+}
+
+fn left_alone(path: &Path, sys: &Sys) -> Result<Vec<String>> {
+    let entries =
+        sys.disk.list(path).map_err(|e: io::Error| Error::io(format_args!("listing {}", path.display()), e))?;
+    let metadata = metadata_partition().to_string();
+    let is_other = |name: &str| name != metadata && TopicPartition::parse_dir(name).is_none();
+    Ok(entries.into_iter().filter(|entry| entry.is_dir && is_other(&entry.name)).map(|entry| entry.name).collect())
+}
