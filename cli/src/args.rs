@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
-use klog::{Engine, Mode, OpenOptions};
+use klog::{Engine, Mode, OffsetSpec, OpenOptions, TimestampMs};
 
 use crate::failure::{Failure, Outcome};
 
@@ -14,6 +14,9 @@ const STYLES: Styles = Styles::styled()
     .usage(AnsiColor::Green.on_default().bold())
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
+
+/// Under which the options are shown that every command has.
+const GLOBAL: &str = "Global options";
 
 /// Keep Kafka's logs in a directory, without a broker.
 #[derive(Debug, Parser)]
@@ -24,8 +27,7 @@ const STYLES: Styles = Styles::styled()
     arg_required_else_help = true,
     disable_help_subcommand = true,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 failed, 2 the command line makes no sense.",
-    after_long_help = "\
+    after_help = "\
 Exit codes: 0 done, 1 failed, 2 the command line makes no sense.
 
 The first five minutes:
@@ -40,11 +42,12 @@ pub(crate) struct Args {
     pub(crate) place: Place,
 
     /// Print one JSON object per line.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
 
-    /// When to use colours.
+    /// When to use colours: auto (on a terminal, unless NO_COLOR is set), always or never.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    #[arg(hide_possible_values = true, help_heading = GLOBAL)]
     pub(crate) color: Color,
 
     #[command(subcommand)]
@@ -54,7 +57,6 @@ pub(crate) struct Args {
 /// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless NO_COLOR is set.
     Auto,
     Always,
     Never,
@@ -63,8 +65,9 @@ pub(crate) enum Color {
 /// Which directory.
 #[derive(Debug, Arguments)]
 pub(crate) struct Place {
-    /// The log directory.
-    #[arg(short = 'd', long, global = true, env = "KLOG_DIR", value_name = "DIR", hide_env_values = true, value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    /// The log directory. [env: KLOG_DIR]
+    #[arg(short = 'd', long, global = true, env = "KLOG_DIR", value_name = "DIR", hide_env = true, help_heading = GLOBAL)]
+    #[arg(value_parser = OsStringValueParser::new().map(PathBuf::from))]
     dir: Option<PathBuf>,
 }
 
@@ -75,13 +78,19 @@ impl Place {
         dir.ok_or_else(|| Failure::Usage("no directory is given: name one with -d DIR, or set KLOG_DIR".into()))
     }
 
-    /// Opens the directory; `options` may say more than the mode.
-    pub(crate) fn open_with(&self, options: OpenOptions, mode: Mode) -> Outcome<Engine> {
+    /// The directory, which must be there.
+    pub(crate) fn existing_dir(&self) -> Outcome<&Path> {
         let dir = self.dir()?;
-        if mode != Mode::Create && !dir.exists() {
+        if !dir.exists() {
             let dir = dir.display();
             return Err(Failure::Other(format!("there is no directory '{dir}'; 'klog -d {dir} init' makes one")));
         }
+        Ok(dir)
+    }
+
+    /// Opens the directory; `options` may say more than the mode.
+    pub(crate) fn open_with(&self, options: OpenOptions, mode: Mode) -> Outcome<Engine> {
+        let dir = if mode == Mode::Create { self.dir()? } else { self.existing_dir()? };
         Ok(options.mode(mode).open(dir)?)
     }
 
@@ -95,13 +104,23 @@ impl Place {
 pub(crate) enum Command {
     /// Make the directory.
     Init(Init),
-    /// Create, list, describe and delete topics.
+    /// Create, list, describe, alter and delete topics.
     #[command(subcommand)]
     Topics(Topics),
+    /// Show and change settings, of a topic or of all brokers.
+    Configs(Configs),
     /// Send lines of standard input to a topic.
     Produce(Produce),
     /// Print the records of topics.
     Consume(Consume),
+    /// Show the first and next offsets of partitions, or those of a time.
+    Offsets(Offsets),
+    /// Show the segments of a topic, or its batches.
+    Segments(Segments),
+    /// Read everything and check everything.
+    Verify(Verify),
+    /// Let klog write a directory that it did not make, and retention work in it.
+    Adopt(Adopt),
     /// Say what a file of a log directory contains.
     Dump(Dump),
     /// Account for every byte of a file: its field, its value, its meaning.
@@ -119,6 +138,8 @@ pub(crate) enum Topics {
     List,
     /// Show partitions, offsets, sizes and settings.
     Describe(DescribeTopics),
+    /// Give a topic more partitions, or other settings.
+    Alter(AlterTopic),
     /// Remove topics with all their records.
     Delete(DeleteTopics),
 }
@@ -145,6 +166,82 @@ pub(crate) struct CreateTopic {
 pub(crate) struct DescribeTopics {
     /// The topics; all of them when none is named.
     pub(crate) topics: Vec<String>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct AlterTopic {
+    /// The topic.
+    pub(crate) topic: String,
+    /// How many partitions it is to have; more than it has. Records with keys go to other partitions then.
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    pub(crate) partitions: Option<i32>,
+    /// A setting, by Kafka's name; may be repeated.
+    #[arg(long = "config", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(crate) configs: Vec<(String, String)>,
+    /// A setting that goes back to what holds without it; may be repeated.
+    #[arg(long = "delete-config", value_name = "NAME")]
+    pub(crate) delete_configs: Vec<String>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Configs {
+    /// The topic; all brokers when none is named, whose settings hold for topics that have none of their own.
+    pub(crate) topic: Option<String>,
+    /// Show what nobody set, too.
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Make a setting, by Kafka's name; may be repeated.
+    #[arg(long = "add-config", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(crate) added: Vec<(String, String)>,
+    /// Take a setting back; may be repeated.
+    #[arg(long = "delete-config", value_name = "NAME")]
+    pub(crate) deleted: Vec<String>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Offsets {
+    /// The topics; all of them when none is named.
+    pub(crate) topics: Vec<String>,
+    /// One partition only.
+    #[arg(short, long, allow_negative_numbers = true)]
+    pub(crate) partition: Option<i32>,
+    /// Which one: earliest, latest, max-timestamp, or the first at a time (ms since 1970, or a date as 2022-01-03T12:31:57Z).
+    #[arg(long, value_name = "WHEN", value_parser = which, allow_negative_numbers = true)]
+    pub(crate) at: Option<OffsetSpec>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Segments {
+    /// The topic.
+    pub(crate) topic: String,
+    /// One partition only.
+    #[arg(short, long, allow_negative_numbers = true)]
+    pub(crate) partition: Option<i32>,
+    /// Show batches instead of segments.
+    #[arg(short, long)]
+    pub(crate) batches: bool,
+    /// Begin with the batch that has this offset. [default: the first one]
+    #[arg(short, long, value_name = "OFFSET", requires = "batches", allow_negative_numbers = true)]
+    pub(crate) offset: Option<i64>,
+    /// Stop after so many batches of a partition.
+    #[arg(short = 'n', long, value_name = "COUNT", requires = "batches")]
+    pub(crate) max: Option<usize>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Verify {
+    /// The topics; everything when none is named.
+    pub(crate) topics: Vec<String>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Adopt {
+    /// Delete segments older than so many ms, where a topic does not say otherwise; -1 keeps them for ever.
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    pub(crate) retention_ms: i64,
+    /// Delete the oldest segments while a partition has more bytes than this; -1 keeps them.
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value_t = -1)]
+    pub(crate) retention_bytes: i64,
 }
 
 #[derive(Debug, Arguments)]
@@ -210,7 +307,7 @@ pub(crate) struct Consume {
     /// Stop after so many records.
     #[arg(short = 'n', long, value_name = "COUNT")]
     pub(crate) max: Option<u64>,
-    /// Stay, and print what comes. Not supported yet: a directory has one process that writes, and no other hears of it.
+    /// Stay, and print what comes, until Ctrl-C. What another process writes is seen within about a second.
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Show what committed transactions wrote, and nothing behind an open one.
@@ -274,6 +371,17 @@ fn time(text: &str) -> Result<i64, String> {
     match text.parse::<jiff::Timestamp>() {
         Ok(at) => Ok(at.as_millisecond()),
         Err(_) => Err("it is neither a number of ms since 1970 nor a date as 2022-01-03T12:31:57Z".into()),
+    }
+}
+
+fn which(text: &str) -> Result<OffsetSpec, String> {
+    match text {
+        "earliest" => Ok(OffsetSpec::Earliest),
+        "latest" => Ok(OffsetSpec::Latest),
+        "max-timestamp" => Ok(OffsetSpec::MaxTimestamp),
+        _ => time(text)
+            .map(|at| OffsetSpec::At(TimestampMs(at)))
+            .map_err(|_| "it is neither earliest, latest, max-timestamp, nor a time".into()),
     }
 }
 

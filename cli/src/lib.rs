@@ -4,14 +4,18 @@
 //! tab-separated fields, `--json` gives one JSON object per line. What went wrong goes to standard error, one line of it.
 //! The exit code is 0, or 1 when something failed, or 2 when the command line made no sense.
 
+mod adopt;
 mod args;
+mod configs;
 mod consume;
 mod dump;
 mod explain;
 mod failure;
 mod format;
+mod look;
 mod output;
 mod produce;
+mod progress;
 mod topics;
 
 use std::ffi::OsString;
@@ -49,6 +53,11 @@ fn dispatch(args: Args, out: &mut Output) -> Outcome {
     match args.command {
         Command::Init(init) => topics::init(&place, &init, out),
         Command::Topics(verb) => topics::run(&place, verb, out),
+        Command::Configs(configs) => configs::run(&place, &configs, out),
+        Command::Offsets(offsets) => look::offsets(&place, &offsets, out),
+        Command::Segments(segments) => look::segments(&place, &segments, out),
+        Command::Verify(verify) => look::verify(&place, &verify, out),
+        Command::Adopt(adopt) => adopt::run(&place, &adopt, out),
         Command::Produce(produce) => produce::run(&place, &produce, out),
         Command::Consume(consume) => consume::run(&place, &consume, out),
         Command::Dump(dump) => dump::run(&dump, out),

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde_json::Value;
 
 use crate::args::Color;
@@ -89,27 +89,91 @@ impl Output {
             self.line(headings.join("\t"))?;
             return rows.iter().try_for_each(|row| self.line(row.join("\t")));
         }
-        let mut table = Table::new();
-        table.load_preset(comfy_table::presets::NOTHING);
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width() as u16);
-        table.set_header(headings.iter().copied());
-        for row in rows {
-            table.add_row(row);
+        // Cells are never broken. Headings are, where that makes the table fit.
+        let mut table = table_of(headings.iter().map(|heading| (*heading).to_owned()), rows);
+        if widest_line(&table) > self.width() {
+            table = table_of(headings.iter().map(|heading| in_two_lines(heading)), rows);
         }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
+        let heading_lines = table
+            .header()
+            .map_or(1, |row| row.cell_iter().map(|cell| cell.content().lines().count()).max().unwrap_or(1));
         let text = table.to_string();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim_end();
-            let line = if index == 0 { self.paint(Role::Title, line) } else { line.to_owned() };
+            let line = if index < heading_lines { self.paint(Role::Title, line) } else { line.to_owned() };
             self.line(line)?;
         }
         Ok(())
     }
 
+    /// Whether what is printed now is looked at, and not read by a program.
+    pub(crate) fn is_for_people(&self) -> bool {
+        self.is_terminal && !self.json
+    }
+
+    /// Rows under headings, in every form: JSON objects get the headings, in camel case, as keys.
+    pub(crate) fn rows(&mut self, headings: &[&str], rows: Vec<Vec<Value>>) -> Outcome {
+        if self.json {
+            return rows.into_iter().try_for_each(|row| {
+                let keys = headings.iter().map(|heading| camel_case(heading));
+                self.object(&Value::Object(keys.zip(row).collect()))
+            });
+        }
+        let text = |cell: Value| match cell {
+            Value::String(text) => text,
+            Value::Null => "-".to_owned(),
+            other => other.to_string(),
+        };
+        let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().map(text).collect()).collect();
+        self.table(headings, &rows)
+    }
+
     pub(crate) fn flush(&mut self) -> Outcome {
         self.out.flush().map_err(Failure::writing)
+    }
+}
+
+fn table_of(headings: impl Iterator<Item = String>, rows: &[Vec<String>]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(headings);
+    table.add_rows(rows);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if !rows.is_empty() && rows.iter().all(|row| row[index] == "-" || row[index].parse::<i64>().is_ok()) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn widest_line(table: &Table) -> usize {
+    table.lines().map(|line| line.trim_end().chars().count()).max().unwrap_or(0)
+}
+
+/// A heading of several words, divided before the last of them.
+fn in_two_lines(heading: &str) -> String {
+    match heading.rfind(|letter: char| letter.is_ascii_uppercase()) {
+        None | Some(0) => heading.to_owned(),
+        Some(at) => format!("{}\n{}", &heading[..at], &heading[at..]),
+    }
+}
+
+fn camel_case(heading: &str) -> String {
+    let mut letters = heading.chars();
+    letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
+}
+
+/// Says something beside the result: a line on standard error.
+pub(crate) fn note(what: impl Display) {
+    let _ = writeln!(io::stderr(), "klog: note: {what}"); // the result does not depend on it
+}
+
+/// A time as ISO 8601 has it, in UTC, to the second; `-` for none.
+pub(crate) fn shown_time(timestamp: i64) -> String {
+    match timestamp {
+        -1 => "-".into(),
+        _ => jiff::Timestamp::from_millisecond(timestamp).map_or(timestamp.to_string(), |at| format!("{at:.0}")),
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use klog::{ErrorCode, Mode, NewTopic, TopicDescription};
+use klog::{ConfigResource, ErrorCode, Mode, NewTopic, TopicConfig, TopicDescription};
 use serde_json::json;
 
-use crate::args::{CreateTopic, DeleteTopics, DescribeTopics, Init, Place, Topics};
-use crate::failure::Outcome;
-use crate::output::Output;
+use crate::args::{AlterTopic, CreateTopic, DeleteTopics, DescribeTopics, Init, Place, Topics};
+use crate::configs::changes;
+use crate::failure::{Failure, Outcome};
+use crate::output::{Output, note};
 
 pub(crate) fn init(place: &Place, _: &Init, out: &mut Output) -> Outcome {
     let engine = place.open(Mode::Create)?;
@@ -24,6 +25,7 @@ pub(crate) fn run(place: &Place, verb: Topics, out: &mut Output) -> Outcome {
         Topics::Create(create) => self::create(place, create, out),
         Topics::List => list(place, out),
         Topics::Describe(describe) => self::describe(place, &describe, out),
+        Topics::Alter(alter) => self::alter(place, &alter, out),
         Topics::Delete(delete) => self::delete(place, &delete, out),
     }
 }
@@ -161,6 +163,32 @@ fn as_json(topic: &TopicDescription) -> serde_json::Value {
         "configs": topic.configs,
         "partitions": partitions,
     })
+}
+
+fn alter(place: &Place, alter: &AlterTopic, out: &mut Output) -> Outcome {
+    let changes = changes(&alter.configs, &alter.delete_configs)?;
+    if changes.is_empty() && alter.partitions.is_none() {
+        return Err(Failure::Usage("nothing to alter: say --partitions, --config or --delete-config".into()));
+    }
+    // A setting that is refused must not be found out after partitions were added.
+    for (name, value) in changes.iter().filter_map(|(name, value)| Some((name, value.as_deref()?))) {
+        TopicConfig::default().set(name, value)?;
+    }
+    let engine = place.open(Mode::ReadWrite)?;
+    let admin = engine.admin();
+    if let Some(total) = alter.partitions {
+        admin.add_partitions(&alter.topic, total)?;
+        note(format_args!(
+            "'{}' has {total} partitions now; records with keys go to other partitions than before",
+            alter.topic
+        ));
+    }
+    if !changes.is_empty() {
+        admin.alter_configs(&ConfigResource::Topic(alter.topic.clone()), &changes)?;
+    }
+    let altered = admin.describe_topic(&alter.topic)?;
+    engine.close()?;
+    if out.json { out.object(&as_json(&altered)) } else { Ok(()) }
 }
 
 fn delete(place: &Place, delete: &DeleteTopics, out: &mut Output) -> Outcome {

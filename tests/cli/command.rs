@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// A directory to keep logs in, which does not exist yet.
 pub(crate) struct Place {
@@ -57,6 +57,12 @@ impl Place {
     /// Runs what must fail: its one sentence.
     pub(crate) fn fails(&self, args: &[&str]) -> String {
         self.run(args).assert_failed(1)
+    }
+
+    /// Begins `klog -d DIR args`, which is not waited for.
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_klog"));
+        command.arg("-d").arg(&self.dir).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
     }
 
     pub(crate) fn file(&self, path: &str) -> String {

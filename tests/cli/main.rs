@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
 
+mod adopting;
 mod command;
 
 mod explaining;
+mod looking;
 mod mistakes;
 mod records;
 mod seed;

@@ -1,6 +1,6 @@
 //! `klog produce` and `klog consume`.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 
 use crate::command::Place;
 
@@ -104,10 +104,18 @@ fn json_says_where_each_record_went() {
 }
 
 #[test]
-fn following_is_refused_rather_than_done_by_halves() {
+fn a_follower_prints_what_other_processes_write_while_it_runs() {
     let place = Place::with_topic("t");
-    let said = place.fails(&["consume", "t", "--follow"]);
-    assert!(said.contains("--follow is not supported yet"), "{said}");
+    place.done_with(&["produce", "t"], b"before\n");
+    let mut follower = place.start(&["consume", "t", "--follow", "--max", "3"]);
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "before");
+    place.done_with(&["produce", "t"], b"while\n");
+    assert_eq!(lines.next().unwrap(), "while");
+    place.done(&["topics", "alter", "t", "--config", "max.message.bytes=2000"]);
+    place.done_with(&["produce", "t"], b"after\n");
+    assert_eq!(lines.next().unwrap(), "after");
+    assert!(follower.wait().unwrap().success(), "it ends with the third record");
 }
 
 #[test]

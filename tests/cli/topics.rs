@@ -36,6 +36,39 @@ fn a_topic_is_created_listed_described_and_deleted() {
 }
 
 #[test]
+fn partitions_only_become_more() {
+    let place = Place::new();
+    place.done(&["topics", "create", "t", "--partitions", "2"]);
+    place.done_with(&["produce", "t", "-p", "1"], b"one\n");
+    let said = place.run(&["topics", "alter", "t", "--partitions", "4"]);
+    assert_eq!((said.code, said.text().as_str()), (0, ""));
+    assert_eq!(
+        said.stderr,
+        "klog: note: 't' has 4 partitions now; records with keys go to other partitions than before\n"
+    );
+    assert!(["t-0", "t-1", "t-2", "t-3"].iter().all(|name| names(&place.dir).contains(&(*name).to_owned())));
+    assert_eq!(place.done(&["consume", "t"]), "one\n");
+    for (total, what) in [("1", "has 4 partitions and cannot have 1"), ("4", "already has 4 partitions")] {
+        let said = place.fails(&["topics", "alter", "t", "--partitions", total]);
+        assert!(said.contains(what), "{said}");
+    }
+}
+
+#[test]
+fn a_topic_is_altered_as_told_or_not_at_all() {
+    let place = Place::with_topic("t");
+    let both = ["topics", "alter", "t", "--partitions", "3", "--config", "retention.ms=60000", "--json"];
+    assert!(place.run(&both).text().contains(r#""retention.ms":"60000""#));
+    place.done(&["topics", "alter", "t", "--delete-config", "retention.ms"]);
+    assert!(place.done(&["topics", "describe", "t"]).lines().next().unwrap().ends_with("Configs: "));
+    let said = place.fails(&["topics", "alter", "t", "--partitions", "5", "--config", "retention.ms=x"]);
+    assert!(said.contains("retention.ms is 'x'"), "{said}");
+    assert_eq!(place.done(&["offsets", "t"]).lines().count(), 1 + 3, "no partition was added");
+    let said = place.run(&["topics", "alter", "t"]).assert_failed(2);
+    assert!(said.contains("nothing to alter"), "{said}");
+}
+
+#[test]
 fn a_topic_is_made_once() {
     let place = Place::with_topic("t");
     let said = place.fails(&["topics", "create", "t"]);

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use batch::Batch;
 
 use crate::config::{ConsumerConfig, IsolationLevel, OffsetReset};
-use crate::engine::{Cluster, Engine};
+use crate::engine::{Cluster, Engine, Topic};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::{Clock, Wait, generation};
 use crate::types::{Offset, TimestampMs, TopicPartition};
@@ -58,6 +58,8 @@ pub struct Consumer {
     engine: Engine,
     config: ConsumerConfig,
     readers: Vec<Reader>,
+    /// Whole topics that are assigned, each with how many of its partitions are.
+    topics: Vec<(Arc<Topic>, i32)>,
     /// Whose turn it is.
     turn: usize,
     waker: Arc<Wakeup>,
@@ -121,7 +123,8 @@ impl Consumer {
         }
         engine.cluster()?;
         let waker = Arc::default();
-        Ok(Consumer { engine, config, readers: Vec::new(), turn: 0, waker, spare: None, born: generation() })
+        let (readers, topics) = (Vec::new(), Vec::new());
+        Ok(Consumer { engine, config, readers, topics, turn: 0, waker, spare: None, born: generation() })
     }
 
     fn cluster(&self) -> Result<Arc<Cluster>> {
@@ -152,15 +155,36 @@ impl Consumer {
         Ok(())
     }
 
-    /// Takes all partitions of topics in.
+    /// Takes all partitions of topics in, and those that are added later, which are read from their start.
     ///
     /// # Errors
     /// Those of [`assign`](Self::assign).
     pub fn assign_topics(&mut self, topics: &[&str], start: Start) -> Result<()> {
         let cluster = self.cluster()?;
-        for topic in topics {
-            for partition in 0..cluster.topic(topic)?.partition_count() {
-                self.assign(topic, partition, start)?;
+        for name in topics {
+            let topic = cluster.topic(name)?;
+            let count = topic.partition_count();
+            for partition in 0..count {
+                self.assign(name, partition, start)?;
+            }
+            self.topics.retain(|(other, _)| other.name != *name);
+            self.topics.push((topic, count));
+        }
+        Ok(())
+    }
+
+    /// Takes in what was added to whole topics since they were assigned.
+    fn follow_topics(&mut self) -> Result<()> {
+        for index in 0..self.topics.len() {
+            let (topic, known) = &mut self.topics[index];
+            let added = *known..topic.partition_count();
+            if added.is_empty() {
+                continue;
+            }
+            *known = added.end;
+            let name = topic.name.clone();
+            for partition in added {
+                self.assign(&name, partition, Start::Earliest)?;
             }
         }
         Ok(())
@@ -169,6 +193,7 @@ impl Consumer {
     /// Gives all partitions back.
     pub fn unassign(&mut self) {
         self.readers.clear();
+        self.topics.clear();
         self.turn = 0;
     }
 
@@ -303,6 +328,9 @@ impl Consumer {
             // Before looking for data: whoever publishes some after this moves the word.
             let word = cluster.bell.word().load(Ordering::SeqCst);
             cluster.bell.announce_waiter();
+            if !self.has_bounds() {
+                self.follow_topics()?;
+            }
             if let Some(batch) = self.poll_once(max_records)? {
                 return Ok(batch);
             }

@@ -178,6 +178,9 @@ fn make_metadata(path: &Path, sys: &Sys, options: &OpenOptions, retention: Reten
         name_partitions(path, sys, name, id, topic.partitions.keys())?;
     }
     let dir = LogDir::open(sys, path, false, Fresh::No, &mut report)?;
+    // What a checkpoint says of a metadata log is not said of this one.
+    dir.forget(&metadata_partition());
+    dir.write_checkpoints()?;
     let mut records = retention_records(retention);
     for (name, topic) in &topics {
         records.extend(records_of(name, topic, &identity));

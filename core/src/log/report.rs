@@ -58,7 +58,8 @@ impl Report {
         self.findings.push(Finding { file: file.into(), what: what.into() });
     }
 
-    pub(crate) fn append(&mut self, mut other: Report) {
+    /// Takes in what another report tells.
+    pub fn append(&mut self, mut other: Report) {
         self.cuts.append(&mut other.cuts);
         self.damage.append(&mut other.damage);
         self.findings.append(&mut other.findings);
