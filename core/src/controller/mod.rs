@@ -183,6 +183,9 @@ impl Controller {
         if image.metadata_version() == 0 {
             snapshot::load_bootstrap(&sys, dir.path(), &mut image, report)?;
         }
+        if image.voter_ids().is_empty() {
+            image.static_voters = noted_voters(&sys, replica.log().path());
+        }
         let found_unended = image.has_pending();
         image.abort_pending();
         Ok(Controller {
@@ -366,6 +369,18 @@ fn first_records(sys: &Sys, identity: &Identity) -> Vec<MetadataRecord> {
             log_dirs: vec![identity.directory_id],
         }),
     ]
+}
+
+/// The voters that a broker with `kraft.version` 0 noted in `quorum-state`, a line of JSON: the log tells of them only when
+/// leaders change.
+fn noted_voters(sys: &Sys, path: &Path) -> Vec<i32> {
+    let content = crate::sys::read_whole(&sys.disk, &path.join("quorum-state")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&content);
+    let number = |rest: &str| {
+        let rest = rest.trim_start();
+        rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())].parse().ok()
+    };
+    text.split("\"voterId\":").skip(1).filter_map(number).collect()
 }
 
 fn replay_log(log: &Log, image: &mut Image, report: &mut Report) -> Result<()> {
