@@ -27,7 +27,7 @@ use crate::record::{
 };
 use crate::replica::{Need, Replica};
 use crate::shm::Bell;
-use crate::sys::{Clock, Disk, Sys};
+use crate::sys::{Clock, Disk, Sys, read_whole};
 use crate::types::{LeaderEpoch, METADATA_TOPIC, Offset, TimestampMs, TopicPartition, Uuid};
 
 /// The level of `metadata.version` that klog writes, and the highest that it changes: 4.0-IV3.
@@ -374,13 +374,16 @@ fn first_records(sys: &Sys, identity: &Identity) -> Vec<MetadataRecord> {
 /// The voters that a broker with `kraft.version` 0 noted in `quorum-state`, a line of JSON: the log tells of them only when
 /// leaders change.
 fn noted_voters(sys: &Sys, path: &Path) -> Vec<i32> {
-    let content = crate::sys::read_whole(&sys.disk, &path.join("quorum-state")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&content);
+    let content = read_whole(&sys.disk, &path.join("quorum-state")).unwrap_or_default();
+    voters_of(&String::from_utf8_lossy(&content))
+}
+
+fn voters_of(quorum_state: &str) -> Vec<i32> {
     let number = |rest: &str| {
         let rest = rest.trim_start();
         rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())].parse().ok()
     };
-    text.split("\"voterId\":").skip(1).filter_map(number).collect()
+    quorum_state.split("\"voterId\":").skip(1).filter_map(number).collect()
 }
 
 fn replay_log(log: &Log, image: &mut Image, report: &mut Report) -> Result<()> {
@@ -438,5 +441,19 @@ fn replay_batch(batch: &[u8], header: &BatchHeader, image: &mut Image) {
             Ok(record) => image.apply(record),
             Err(what) => image.unreadable.push(format!("the record at offset {}: {what}", record.offset)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::voters_of;
+
+    #[test]
+    fn voters_are_read_from_a_quorum_state_of_either_version() {
+        let noted = r#"{"clusterId":"","leaderId":1,"leaderEpoch":3,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1},{"voterId": 12}],"data_version":0}"#;
+        assert_eq!(voters_of(noted), [1, 12]);
+        let logged = r#"{"leaderId":1,"leaderEpoch":2,"votedId":1,"votedDirectoryId":"_ty6mHZUMhABI0VniavN7w","data_version":1}"#;
+        assert_eq!(voters_of(logged), [0; 0]);
+        assert_eq!(voters_of(""), [0; 0]);
     }
 }
