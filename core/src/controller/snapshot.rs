@@ -100,7 +100,10 @@ fn read(sys: &Sys, path: &Path) -> std::result::Result<Image, String> {
 /// Source: KIP-630; `org.apache.kafka.snapshot.RecordsSnapshotWriter`.
 pub(super) fn write(sys: &Sys, path: &Path, image: &Image, may_remove: bool) -> io::Result<()> {
     let name = format!("{:020}-{:010}.checkpoint", image.offset.0, image.epoch);
-    write_atomically(&sys.disk, &path.join(name), &encode(image))?;
+    if let Err(e) = write_atomically(&sys.disk, &path.join(&name), &encode(image)) {
+        let _ = sys.disk.remove_file(&path.join(name + ".tmp")); // half a snapshot only takes room away
+        return Err(e);
+    }
     if may_remove {
         remove_old(sys, path)?;
     }
