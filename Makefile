@@ -75,8 +75,9 @@ lint: ## Check formatting, lints and documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 .PHONY: bench
-bench: ## Compare klog with the least work that could be done
+bench: setup ## Compare klog with the least work that could be done
 	cargo bench -p klog-bench
+	$(BIN)/python bench/python.py
 
 .PHONY: campaign
 campaign: setup ## Run the long tiers; their logs go to docs/testing
