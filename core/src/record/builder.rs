@@ -71,8 +71,7 @@ impl BatchBuilder {
 
     /// An empty batch in the memory of a finished one.
     pub fn reuse(mut bytes: Vec<u8>) -> Self {
-        bytes.clear();
-        bytes.resize(HEADER_BYTES, 0);
+        bytes.resize(HEADER_BYTES, 0); // what the old header was stays there until the new one is written over it
         BatchBuilder { bytes, count: 0, base_timestamp: TimestampMs::NONE, max_timestamp: TimestampMs::NONE }
     }
 
@@ -165,7 +164,9 @@ impl BatchBuilder {
             attributes |= CONTROL;
         }
         let length = (bytes.len() - LOG_OVERHEAD) as i32;
-        let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
+        let header: &mut [u8; HEADER_BYTES] =
+            bytes.first_chunk_mut().expect("a builder begins with the header's place");
+        let mut put = |at: usize, field: &[u8]| header[at..at + field.len()].copy_from_slice(field);
         put(BASE_OFFSET_AT, &options.base_offset.0.to_be_bytes());
         put(LENGTH_AT, &length.to_be_bytes());
         put(LEADER_EPOCH_AT, &options.leader_epoch.0.to_be_bytes());

@@ -52,14 +52,17 @@ pub struct BatchHeader {
     pub records_count: i32,
 }
 
+#[inline]
 fn i16_at(bytes: &[u8], at: usize) -> i16 {
     i16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
+#[inline]
 fn i32_at(bytes: &[u8], at: usize) -> i32 {
     i32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
+#[inline]
 fn i64_at(bytes: &[u8], at: usize) -> i64 {
     let mut field = [0; 8];
     field.copy_from_slice(&bytes[at..at + 8]);
@@ -101,9 +104,9 @@ impl BatchHeader {
         if magic < 2 {
             return super::legacy::header(bytes, size, magic);
         }
-        if bytes.len() < HEADER_BYTES {
+        let Some(bytes) = bytes.first_chunk::<HEADER_BYTES>() else {
             return Err(BatchError::Short { needed: HEADER_BYTES as u64, available: bytes.len() as u64 });
-        }
+        };
         let header = BatchHeader {
             base_offset: Offset(i64_at(bytes, BASE_OFFSET_AT)),
             size,

@@ -6,11 +6,13 @@
 //! Source: `org.apache.kafka.common.utils.ByteUtils`.
 
 /// Appends a zigzag 32-bit integer.
+#[inline]
 pub fn write_varint(out: &mut Vec<u8>, value: i32) {
     write_u64(out, u64::from(((value << 1) ^ (value >> 31)) as u32));
 }
 
 /// Appends a zigzag 64-bit integer.
+#[inline]
 pub fn write_varlong(out: &mut Vec<u8>, value: i64) {
     write_u64(out, ((value << 1) ^ (value >> 63)) as u64);
 }
@@ -22,6 +24,13 @@ pub fn write_uvarint(out: &mut Vec<u8>, value: u32) {
 
 #[inline]
 fn write_u64(out: &mut Vec<u8>, mut value: u64) {
+    // Nearly every number of a record is below one of these.
+    if value < 0x80 {
+        return out.push(value as u8);
+    }
+    if value < 0x4000 {
+        return out.extend_from_slice(&[value as u8 | 0x80, (value >> 7) as u8]);
+    }
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -43,8 +52,9 @@ pub fn varlong_len(value: i64) -> usize {
 
 #[inline]
 fn len_of(value: u64) -> usize {
-    // ⌈bits / 7⌉, and one byte for zero.
-    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+    // ⌈bits / 7⌉, and one byte for zero. 9/64 is near enough to 1/7 for all 64 of them, and needs no division.
+    let highest_bit = 63 - (value | 1).leading_zeros() as usize;
+    (highest_bit * 9 + 73) / 64
 }
 
 /// Reads a zigzag 32-bit integer at `*at` and moves `*at` behind it. `None`: the bytes end, or it is too long.
