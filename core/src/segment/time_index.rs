@@ -9,6 +9,7 @@
 //! Source: `org.apache.kafka.storage.internals.log.TimeIndex`.
 
 use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::entries::Entries;
 use crate::types::{Offset, TimestampMs};
@@ -18,7 +19,12 @@ use crate::types::{Offset, TimestampMs};
 pub struct TimeIndex {
     base: Offset,
     entries: Entries,
+    /// The last entry's timestamp, which each new entry is compared with; [`UNREAD`] until it was read once.
+    latest: AtomicI64,
 }
+
+/// No entry has it: those of batches without a timestamp are left out.
+const UNREAD: i64 = i64::MIN;
 
 /// Up to and including `offset`, nothing is younger than `timestamp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +41,7 @@ impl TimeIndex {
 
     /// The index of the segment at `base`.
     pub fn new(base: Offset, entries: Entries) -> Self {
-        TimeIndex { base, entries }
+        TimeIndex { base, entries, latest: AtomicI64::new(UNREAD) }
     }
 
     fn decode(&self, bytes: &[u8]) -> TimeEntry {
@@ -83,7 +89,7 @@ impl TimeIndex {
 
     /// Appends an entry unless its timestamp is not above the last one's; says whether it did.
     pub fn push_if_later(&self, entry: TimeEntry) -> io::Result<bool> {
-        if entry.timestamp == TimestampMs::NONE || self.last()?.is_some_and(|last| last.timestamp >= entry.timestamp) {
+        if entry.timestamp == TimestampMs::NONE || self.latest()? >= entry.timestamp {
             return Ok(false);
         }
         let relative = i32::try_from(entry.offset.0 - self.base.0).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -91,17 +97,29 @@ impl TimeIndex {
         bytes[..8].copy_from_slice(&entry.timestamp.0.to_be_bytes());
         bytes[8..].copy_from_slice(&relative.to_be_bytes());
         self.entries.push(&bytes)?;
+        self.latest.store(entry.timestamp.0, Ordering::Relaxed);
         Ok(true)
+    }
+
+    /// The last entry's timestamp, or one that is below all others. Relaxed, here and there: only the one appender asks.
+    fn latest(&self) -> io::Result<TimestampMs> {
+        let latest = TimestampMs(self.latest.load(Ordering::Relaxed));
+        if latest.0 != UNREAD {
+            return Ok(latest);
+        }
+        Ok(self.last()?.map_or(latest, |last| last.timestamp))
     }
 
     /// Drops the entries at and above `offset`.
     pub fn truncate_to(&self, offset: Offset) -> io::Result<()> {
+        self.latest.store(UNREAD, Ordering::Relaxed);
         let keep = self.entries.partition_point(|bytes| self.decode(bytes).offset < offset)?;
         self.entries.truncate(keep)
     }
 
     /// Drops all entries.
     pub fn clear(&self) -> io::Result<()> {
+        self.latest.store(UNREAD, Ordering::Relaxed);
         self.entries.truncate(0)
     }
 
