@@ -8,10 +8,10 @@ use std::io;
 use std::sync::MutexGuard;
 
 use super::producers::SequenceError;
+use super::rules::AppendRules;
 use super::snapshot::format_snapshot;
-use super::tail::{Due, Tail, control_record, index_rules};
+use super::tail::{Due, Tail, control_record};
 use super::{LEADER_EPOCHS, Log};
-use crate::config::{MessageTimestampType, TopicConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::record::{BatchError, BatchHeader, LeaderRules, TimestampType, assign_offsets, check_client_batch, restamp};
 use crate::segment::{Cadence, FileKind, Suffix, file_name};
@@ -19,9 +19,6 @@ use crate::shm::{AppendLock, Block, Dirty, Failure, Operation};
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::{Clock, File, write_all_at, write_atomically};
 use crate::types::{LeaderEpoch, Offset, Position, TimestampMs};
-
-/// What a batch may hold when it is decompressed to be checked; consumers allow as much.
-const MOST_DECOMPRESSED_BYTES: usize = 256 << 20;
 
 /// A batch on its way into a log. Each is appended whole or not at all.
 #[derive(Debug)]
@@ -73,32 +70,34 @@ impl Log {
     ///
     /// Source: Kafka message format, "Record Batch"; `org.apache.kafka.storage.internals.log.UnifiedLog#append`.
     pub fn append(&self, batch: Batch<'_>) -> Result<Appended> {
-        let config = self.config();
-        let rules = leader_rules(&config);
+        // What reads the whole batch is done before anybody is kept waiting.
         let checked = match &batch {
-            Batch::Client(bytes) => check_client_batch(bytes, &rules),
+            Batch::Client(bytes) => check_client_batch(bytes, &AppendRules::of(&self.config()).leader),
             Batch::Encoded(bytes) => BatchHeader::parse(bytes),
             Batch::Placed(bytes) => BatchHeader::check(bytes),
         };
         let header = checked.map_err(|e| self.refused(e))?;
-        if matches!(batch, Batch::Encoded(_)) && header.size > rules.max_message_bytes {
-            return Err(self.refused(BatchError::TooLarge { size: header.size, limit: rules.max_message_bytes }));
-        }
-        if header.size as u64 > config.segment_bytes as u64 {
-            return Err(Error::new(
-                ErrorCode::RecordListTooLarge,
-                format!(
-                    "{}: the batch has {} bytes and segment.bytes is {}",
-                    self.partition, header.size, config.segment_bytes
-                ),
-            ));
-        }
-        self.dir.begin_writing()?;
         let mut tail = self.tail();
+        self.check_size(&batch, &header, &tail.rules)?;
+        self.dir.begin_writing()?;
         let holding = self.acquire(&mut tail)?;
-        let result = self.append_held(&mut tail, batch, &header, &config, &rules);
+        let result = self.append_held(&mut tail, batch, &header);
         holding.release();
         result
+    }
+
+    fn check_size(&self, batch: &Batch<'_>, header: &BatchHeader, rules: &AppendRules) -> Result<()> {
+        let (size, limit) = (header.size, rules.leader.max_message_bytes);
+        if matches!(batch, Batch::Encoded(_)) && size > limit {
+            return Err(self.refused(BatchError::TooLarge { size, limit }));
+        }
+        if size as u64 > rules.segment_bytes {
+            return Err(Error::new(
+                ErrorCode::RecordListTooLarge,
+                format!("{}: the batch has {size} bytes and segment.bytes is {}", self.partition, rules.segment_bytes),
+            ));
+        }
+        Ok(())
     }
 
     /// A2 to A4: derived state is brought up to date and the lock taken. Whoever finds that the holder before died inside
@@ -128,14 +127,7 @@ impl Log {
         Ok(())
     }
 
-    fn append_held(
-        &self,
-        tail: &mut Tail,
-        batch: Batch<'_>,
-        header: &BatchHeader,
-        config: &TopicConfig,
-        rules: &LeaderRules,
-    ) -> Result<Appended> {
+    fn append_held(&self, tail: &mut Tail, batch: Batch<'_>, header: &BatchHeader) -> Result<Appended> {
         let end = self.block.log_end();
         assert_eq!(tail.caught_up, end, "{}: derived state stands at another offset than the log", self.partition);
         let epoch = self.block.leader_epoch();
@@ -150,26 +142,26 @@ impl Log {
             }
             tail.producers.check(header).map_err(|e| self.out_of_sequence(header, &e))?;
         }
-        let now = self.sys().clock.now();
+        let rules = &tail.rules.leader;
         let rebuilt;
-        let bytes: &[u8] = match batch {
+        let (bytes, header): (&[u8], BatchHeader) = match batch {
             Batch::Placed(bytes) => {
                 self.check_place(header, end)?;
-                bytes
+                (bytes, *header)
             }
             Batch::Encoded(bytes) if stores_as_sent(header, rules) => {
                 restamp(bytes, end, epoch);
-                bytes
+                (bytes, BatchHeader { base_offset: end, leader_epoch: epoch, ..*header })
             }
             Batch::Encoded(bytes) | Batch::Client(bytes) => {
+                let now = self.sys().clock.now();
                 let assigned = assign_offsets(bytes, header, rules, end, epoch, now).map_err(|e| self.refused(e))?;
                 rebuilt = assigned.rebuilt;
-                rebuilt.as_deref().unwrap_or(bytes)
+                (rebuilt.as_deref().unwrap_or(bytes), assigned.header)
             }
         };
-        let header = BatchHeader::parse(bytes).map_err(|e| self.refused(e))?;
-        self.roll_if_due(tail, &header, config, now)?;
-        self.write(tail, bytes, &header, config)?;
+        self.roll_if_due(tail, &header)?;
+        self.write(tail, bytes, &header)?;
         Ok(Appended {
             base_offset: header.base_offset,
             next_offset: header.next_offset(),
@@ -179,7 +171,7 @@ impl Log {
     }
 
     /// A6 to A9.
-    fn write(&self, tail: &mut Tail, bytes: &[u8], header: &BatchHeader, config: &TopicConfig) -> Result<()> {
+    fn write(&self, tail: &mut Tail, bytes: &[u8], header: &BatchHeader) -> Result<()> {
         let position = tail.position;
         if header.leader_epoch.0 >= 0 && tail.epochs.latest() != Some(header.leader_epoch) {
             self.assign_epoch(tail, header.leader_epoch, header.base_offset)?;
@@ -189,7 +181,7 @@ impl Log {
             self.undo_write(tail, position, &cause)?;
             return Err(self.io_error("writing", tail.segment.base(), FileKind::Log, cause));
         }
-        let due = tail.apply(header, control_record(bytes, header).as_ref(), &index_rules(config));
+        let due = tail.apply(header, control_record(bytes, header).as_ref());
         // The append happens here.
         self.block.publish_commit(tail.position, tail.caught_up);
         self.write_due(tail, due);
@@ -311,22 +303,6 @@ impl Log {
             SequenceError::Transaction(what) => (ErrorCode::InvalidTxnState, (*what).to_owned()),
         };
         Error::new(code, format!("{}: the batch of producer {producer} was refused: {what}", self.partition))
-    }
-}
-
-/// What a topic's settings mean for batches on their way in.
-fn leader_rules(config: &TopicConfig) -> LeaderRules {
-    LeaderRules {
-        max_message_bytes: config.max_message_bytes as usize,
-        timestamp_type: match config.message_timestamp_type {
-            MessageTimestampType::CreateTime => TimestampType::CreateTime,
-            MessageTimestampType::LogAppendTime => TimestampType::LogAppendTime,
-        },
-        timestamp_before_max_ms: config.message_timestamp_before_max_ms,
-        timestamp_after_max_ms: config.message_timestamp_after_max_ms,
-        compression: config.compression(),
-        requires_keys: config.cleanup_policy.compact,
-        max_decompressed_bytes: MOST_DECOMPRESSED_BYTES,
     }
 }
 

@@ -21,6 +21,7 @@ mod recover;
 mod report;
 mod retention;
 mod roll;
+mod rules;
 mod snapshot;
 mod tail;
 mod truncate;
@@ -44,12 +45,13 @@ pub use report::{Cut, Finding, Report};
 pub use retention::Expired;
 pub use snapshot::{format_snapshot, parse_snapshot};
 
-use crate::config::TopicConfig;
+use crate::config::{Durability, TopicConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::segment::{AbortedTransaction, FileKind, Segment, Suffix};
 use crate::shm::{AppendLock, Block, SlotToken};
 use crate::sys::{Open, Sys};
 use crate::types::{LeaderEpoch, Offset, TopicPartition, Uuid};
+use rules::{AppendRules, WaitRules};
 use tail::Tail;
 
 /// Name of the file that says which topic a partition directory belongs to.
@@ -68,6 +70,7 @@ pub struct Log {
     path: PathBuf,
     dir: Arc<LogDir>,
     config: RwLock<Arc<TopicConfig>>,
+    wait_rules: WaitRules,
     block: Block,
     lock: AppendLock,
     /// Threads of this process take turns here, in front of the lock that processes take turns at.
@@ -142,6 +145,7 @@ impl Log {
             partition,
             path,
             dir: dir.clone(),
+            wait_rules: WaitRules::of(&config),
             config: RwLock::new(config),
             block,
             lock: AppendLock::Exclusive(SlotToken::ALONE),
@@ -175,8 +179,22 @@ impl Log {
         self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces them.
+    /// `klog.durability`, without a lock.
+    pub fn durability(&self) -> Durability {
+        self.wait_rules.durability()
+    }
+
+    /// `flush.messages`, without a lock.
+    pub fn flush_messages(&self) -> i64 {
+        self.wait_rules.flush_messages()
+    }
+
+    /// Replaces them. An append that is under way ends by the old ones first; every later one goes by these.
     pub fn set_config(&self, config: Arc<TopicConfig>) {
+        // The tail is held all the while: whoever derives it anew asks for the settings under the same lock.
+        let mut tail = self.tail();
+        tail.rules = AppendRules::of(&config);
+        self.wait_rules.replace(&config);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 

@@ -213,6 +213,9 @@ impl ProducerState {
 
     /// The first offset that is not decided: of the oldest open transaction, or of one whose marker is not visible yet.
     pub fn first_unstable(&mut self, high_watermark: Offset) -> Option<Offset> {
+        if self.undecided.is_empty() && self.open.is_empty() {
+            return None; // as of every log without transactions
+        }
         self.undecided.retain(|(_, marker)| *marker >= high_watermark);
         let undecided = self.undecided.iter().map(|(first, _)| *first).min();
         let open = self.open.keys().next().copied();

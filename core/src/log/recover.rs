@@ -16,7 +16,7 @@ use std::io;
 
 use super::load::{self, Opening, Watermark};
 use super::report::Report;
-use super::tail::{Tail, control_record, index_rules, invalid};
+use super::tail::{Tail, control_record, invalid};
 use super::{Log, Slot};
 use crate::error::{Error, Result};
 use crate::record::BatchHeader;
@@ -36,7 +36,6 @@ impl Log {
     }
 
     fn replay(&self, tail: &mut Tail, to: Offset) -> io::Result<()> {
-        let rules = index_rules(&self.config());
         while tail.caught_up < to {
             let segment = tail.segment.clone();
             let mut scanner = Scanner::new(segment.log(), tail.position, Position(segment.log_len()?));
@@ -46,7 +45,7 @@ impl Log {
                 };
                 let control =
                     if header.is_control() { control_record(scanner.batch(position, &header)?, &header) } else { None };
-                tail.apply(&header, control.as_ref(), &rules);
+                tail.apply(&header, control.as_ref());
             }
             if tail.caught_up < to {
                 self.follow_roll(tail)?;

@@ -5,14 +5,14 @@
 use std::io;
 
 use super::Log;
-use super::tail::{Tail, index_rules, jitter};
+use super::tail::{Tail, jitter};
 use crate::config::TopicConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::record::BatchHeader;
 use crate::segment::{Cadence, FileKind, Segment, Suffix, file_name};
 use crate::shm::Dirty;
 use crate::sys::{Clock, Disk, File, Open, Sys};
-use crate::types::{Offset, Position, TimestampMs};
+use crate::types::{Offset, Position};
 
 impl Tail {
     /// Begins `segment`, which is empty.
@@ -27,44 +27,34 @@ impl Tail {
     }
 
     /// Whether a batch must go into a new segment: for size, age, a full index, or an offset too far from the base.
-    fn must_roll_for(&self, header: &BatchHeader, config: &TopicConfig, now: TimestampMs) -> io::Result<bool> {
+    fn must_roll_for(&self, header: &BatchHeader, clock: &impl Clock) -> io::Result<bool> {
         if self.must_roll {
             return Ok(true);
         }
         let size = self.position.0;
-        if size + header.size as u64 > config.segment_bytes as u64 {
+        if size + header.size as u64 > self.rules.segment_bytes {
             return Ok(true);
         }
         if size > 0 {
             let waited = match self.cadence.first_timestamp() {
                 Some(first) if first.0 >= 0 => header.max_timestamp.0.saturating_sub(first.0),
-                _ => now.0.saturating_sub(self.created.0),
+                // Not asked for before: a clock call costs as much as all the rest of this.
+                _ => clock.now().0.saturating_sub(self.created.0),
             };
-            let limit = if config.cleanup_policy.compact {
-                config.segment_ms.min(config.max_compaction_lag_ms)
-            } else {
-                config.segment_ms
-            };
-            if waited > limit - self.jitter_ms {
+            if waited > self.rules.segment_age_ms - self.jitter_ms {
                 return Ok(true);
             }
         }
         let (offsets, times) = (self.segment.offset_index()?.len(), self.segment.time_index()?.len());
         let too_far = header.last_offset().0 - self.segment.base().0 > i64::from(i32::MAX);
-        Ok(too_far || index_rules(config).is_full(offsets, times))
+        Ok(too_far || self.rules.index.is_full(offsets, times))
     }
 }
 
 impl Log {
     /// Begins a new segment if the batch that comes next asks for one. Under the lock.
-    pub(super) fn roll_if_due(
-        &self,
-        tail: &mut Tail,
-        header: &BatchHeader,
-        config: &TopicConfig,
-        now: TimestampMs,
-    ) -> Result<()> {
-        let due = tail.must_roll_for(header, config, now);
+    pub(super) fn roll_if_due(&self, tail: &mut Tail, header: &BatchHeader) -> Result<()> {
+        let due = tail.must_roll_for(header, &self.sys().clock);
         if due.map_err(|e| self.io_error("reading an index of", tail.segment.base(), FileKind::Log, e))? {
             self.roll_to(tail, header.base_offset.max(self.block.log_end()))?;
         }

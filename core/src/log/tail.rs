@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::epochs::Epochs;
 use super::producers::ProducerState;
+use super::rules::AppendRules;
 use crate::config::TopicConfig;
 use crate::record::{BatchHeader, ControlRecord, HEADER_BYTES, Records};
-use crate::segment::{AbortedTransaction, Cadence, IndexEntry, IndexRules, Segment, TimeEntry};
+use crate::segment::{AbortedTransaction, Cadence, IndexEntry, Segment, TimeEntry};
 use crate::types::{LeaderEpoch, Offset, Position, TimestampMs};
 
 /// The derived state, as of `caught_up`. A function of the files: [`Log::catch_up`](super::Log) brings it to any later
@@ -29,6 +30,8 @@ pub(super) struct Tail {
     pub(super) epochs: Epochs,
     /// The active segment ends in bytes that are no batch: the next append begins another one.
     pub(super) must_roll: bool,
+    /// The topic's settings, as far as an append needs them.
+    pub(super) rules: AppendRules,
 }
 
 /// What taking a batch in leaves to be written.
@@ -40,8 +43,8 @@ pub(super) struct Due {
 
 impl Tail {
     /// Takes in the batch at the end. `control` is its first record when it is a control batch.
-    pub(super) fn apply(&mut self, header: &BatchHeader, control: Option<&ControlRecord>, rules: &IndexRules) -> Due {
-        let index = self.cadence.advance(header, self.position, rules);
+    pub(super) fn apply(&mut self, header: &BatchHeader, control: Option<&ControlRecord>) -> Due {
+        let index = self.cadence.advance(header, self.position, &self.rules.index);
         let aborted = self.producers.apply(header, control);
         if header.leader_epoch != LeaderEpoch::UNKNOWN
             && self.epochs.latest().is_none_or(|latest| header.leader_epoch > latest)
@@ -61,14 +64,6 @@ pub(super) fn control_record(batch: &[u8], header: &BatchHeader) -> Option<Contr
     }
     let first = Records::new(header, &batch[HEADER_BYTES..]).next()?.ok()?;
     ControlRecord::parse(first.key, first.value).ok()
-}
-
-/// The rules of a topic for index entries.
-pub(super) fn index_rules(config: &TopicConfig) -> IndexRules {
-    IndexRules {
-        interval_bytes: config.index_interval_bytes as u64,
-        max_index_bytes: config.segment_index_bytes as u64,
-    }
 }
 
 /// Reads `segment.jitter.ms` worth of chance.

@@ -77,7 +77,7 @@ impl Delivery {
             }
             Fate::Written { base, next, append_time } => {
                 let deadline = timeout.and_then(|timeout| lane.partition.now().checked_add(timeout));
-                for need in lane.settings.need(lane.partition.log().config().klog_durability) {
+                for need in lane.settings.need(lane.partition.log().durability()) {
                     lane.partition.wait(next, *need, deadline)?;
                 }
                 Ok(self.metadata(base.0 + i64::from(self.index), append_time))
@@ -113,7 +113,7 @@ impl Delivery {
 
     fn is_acknowledged(&self, next: Offset) -> bool {
         let lane = &self.cell.lane;
-        let needs = lane.settings.need(lane.partition.log().config().klog_durability);
+        let needs = lane.settings.need(lane.partition.log().durability());
         needs.iter().all(|need| lane.partition.is_done(next, *need))
     }
 

@@ -221,7 +221,7 @@ impl Producer {
         lane.write_all(); // what was sent before stays before
         let mut bytes = batch.to_vec();
         let appended = state.cluster.append(&lane.partition, Batch::Client(&mut bytes))?;
-        for need in state.settings.need(lane.partition.log().config().klog_durability) {
+        for need in state.settings.need(lane.partition.log().durability()) {
             lane.partition.wait(appended.next_offset, *need, None)?;
         }
         Ok(RecordMetadata {
@@ -241,7 +241,7 @@ impl Producer {
         state.drain();
         let mut result = state.take_failure();
         for lane in state.lanes() {
-            for need in state.settings.need(lane.partition.log().config().klog_durability) {
+            for need in state.settings.need(lane.partition.log().durability()) {
                 result = result.and(lane.partition.wait(lane.written_to(), *need, None));
             }
         }

@@ -11,7 +11,7 @@ use super::{BatchError, BatchHeader, TimestampType};
 use crate::types::{LeaderEpoch, Offset, TimestampMs};
 
 /// The rules of a topic that concern a batch on its way in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct LeaderRules {
     /// `max.message.bytes`: of the batch as stored, compressed.
     pub max_message_bytes: usize,

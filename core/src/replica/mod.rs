@@ -99,9 +99,8 @@ impl Replica {
         let appended = self.log.append(batch)?;
         if !appended.is_duplicate {
             self.raise_high_watermark();
-            let config = self.log.config();
             let unflushed = self.log.block().log_end().0 - self.log.block().flushed().0;
-            if unflushed >= config.flush_messages {
+            if unflushed >= self.log.flush_messages() {
                 self.log.flush(appended.next_offset, None)?;
                 self.raise_high_watermark();
             }
@@ -114,8 +113,7 @@ impl Replica {
     /// # Errors
     /// Those of [`Log::flush`].
     pub fn wait(&self, end: Offset, need: Need, deadline: Option<Duration>) -> Result<()> {
-        let durability = self.log.config().klog_durability;
-        if need == Need::Durable || durability == Durability::Fsync {
+        if need == Need::Durable || self.log.durability() == Durability::Fsync {
             self.log.flush(end, deadline)?;
         }
         self.raise_high_watermark();
@@ -133,7 +131,7 @@ impl Replica {
     /// Computes the high watermark anew, from what is in sync. Wakes whoever waits for it.
     pub fn raise_high_watermark(&self) {
         let block = self.log.block();
-        let reached = match self.log.config().klog_durability {
+        let reached = match self.log.durability() {
             Durability::Fsync => block.flushed(),
             Durability::Os => block.log_end(),
         };

@@ -24,7 +24,8 @@ use super::cut::Scissors;
 use super::dir::LogDir;
 use super::producers::ProducerState;
 use super::report::Report;
-use super::tail::{Tail, index_rules, jitter};
+use super::rules::{AppendRules, index_rules};
+use super::tail::{Tail, jitter};
 use super::{LEADER_EPOCHS, PARTITION_METADATA, Slot, format_partition_metadata};
 use crate::config::TopicConfig;
 use crate::error::{Error, Result};
@@ -219,6 +220,7 @@ impl Loader<'_> {
             has_snapshots,
             epochs,
             must_roll: end.must_roll,
+            rules: AppendRules::of(self.config),
         };
         Ok(Loaded { standing, tail, segments })
     }
