@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -462,14 +462,19 @@ impl Cluster {
         Ok(appended)
     }
 
+    /// Plans what must follow, where it is not planned. Three looks in nearly all cases.
     fn after_append(self: &Arc<Self>, partition: &Arc<Replica>) {
+        // SeqCst: pairs with the fences of `Replica::flush_claimed` and `write_checkpoints`, which clear a word and then look
+        // where the log ends. Either they see this append, or this sees the word cleared and plans them again.
+        fence(Ordering::SeqCst);
         if let Some(within) = partition.claim_flush() {
             self.duties.after(within, Arc::new(FlushDuty { partition: partition.clone() }));
         }
-        if !self.checkpoint_due.swap(true, Ordering::AcqRel) {
+        if !self.checkpoint_due.load(Ordering::Relaxed) && !self.checkpoint_due.swap(true, Ordering::Relaxed) {
             self.duties.after(CHECKPOINT_WITHIN, Arc::new(CheckpointDuty { cluster: Arc::downgrade(self) }));
         }
-        if !self.has_written.swap(true, Ordering::AcqRel) {
+        // Set once and never cleared, and nothing is handed over with it.
+        if !self.has_written.load(Ordering::Relaxed) && !self.has_written.swap(true, Ordering::Relaxed) {
             self.spare.fill();
             let every = Duration::from_millis(self.config.log_retention_check_interval_ms as u64);
             self.duties.after(FIRST_RETENTION.min(every), Arc::new(RetentionDuty { cluster: Arc::downgrade(self) }));
@@ -528,7 +533,8 @@ impl Cluster {
 
     /// Notes where every open partition stands and writes the checkpoints.
     pub(crate) fn write_checkpoints(&self) -> Result<()> {
-        self.checkpoint_due.store(false, Ordering::Release);
+        self.checkpoint_due.store(false, Ordering::Relaxed);
+        fence(Ordering::SeqCst); // see `after_append`
         for topic in self.known_topics() {
             for partition in topic.open_partitions().into_iter().filter(|partition| partition.check_exists().is_ok()) {
                 self.dir.note(partition.log().partition(), partition.log().standings());

@@ -5,7 +5,7 @@
 //! [`Replica::wait`]. What needs a change of the metadata is returned as an outcome and carried out above, with no lock held.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
 use crate::config::Durability;
@@ -155,10 +155,15 @@ impl Replica {
         }
     }
 
-    /// How soon the bytes that were written must be flushed; `None` when they are, or when that was arranged already.
+    /// How soon the bytes that were written must be flushed; `None` when they are, or when that was arranged already. There
+    /// is a `SeqCst` fence between the append and this.
     pub fn claim_flush(&self) -> Option<Duration> {
         let block = self.log.block();
-        if block.flushed() >= block.log_end() || self.flush_due.swap(true, Ordering::AcqRel) {
+        if block.flushed() >= block.log_end() {
+            return None;
+        }
+        // A look first, since it is arranged nearly always. Relaxed: the fences order it, and the exchange says who it is.
+        if self.flush_due.load(Ordering::Relaxed) || self.flush_due.swap(true, Ordering::Relaxed) {
             return None;
         }
         Some(Duration::from_millis(self.log.config().flush_within_ms().clamp(0, i64::from(i32::MAX)) as u64))
@@ -166,7 +171,10 @@ impl Replica {
 
     /// Carries out what [`claim_flush`](Self::claim_flush) arranged.
     pub fn flush_claimed(&self) -> Result<()> {
-        self.flush_due.store(false, Ordering::Release);
+        self.flush_due.store(false, Ordering::Relaxed);
+        // SeqCst: pairs with the fence behind an append. Either that append is in the log end below, or it finds the word
+        // cleared and arranges another flush.
+        fence(Ordering::SeqCst);
         if self.check_exists().is_err() {
             return Ok(()); // its files have other names by now
         }

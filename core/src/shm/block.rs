@@ -293,7 +293,8 @@ impl ControlBlock {
 
     /// Raises the high watermark (O5); says whether that moved it.
     pub fn raise_high_watermark(&self, to: Offset) -> bool {
-        self.hw.fetch_max(to.0 as u64, Ordering::AcqRel) < to.0 as u64
+        // Most callers come when somebody else has raised it, and a look costs less than an exchange.
+        self.high_watermark() < to && self.hw.fetch_max(to.0 as u64, Ordering::AcqRel) < to.0 as u64
     }
 
     /// The first offset there is.
