@@ -9,6 +9,7 @@
 mod delivery;
 mod lane;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
@@ -98,11 +99,17 @@ impl Settings {
     }
 }
 
+/// How many topics a producer finds without a lock: more than most send to, and soon looked through.
+const FIRST_TOPICS: usize = 8;
+
 /// What a process has queued.
 struct State {
     cluster: Arc<Cluster>,
     settings: Settings,
     topics: RwLock<BTreeMap<String, Arc<TopicLanes>>>,
+    /// Some of them once more, in the order in which they were first sent to: whoever finds a topic here takes no lock. One
+    /// that was removed, or has more partitions by now, keeps its place, so there are few.
+    first_topics: [OnceLock<Arc<TopicLanes>>; FIRST_TOPICS],
     /// Bytes that are queued in all lanes.
     queued: Arc<AtomicI64>,
     /// Batches that could not be written and that nobody has been told of.
@@ -173,6 +180,7 @@ impl Producer {
                 cluster: shared.engine.cluster()?.clone(),
                 settings: shared.settings,
                 topics: RwLock::default(),
+                first_topics: Default::default(),
                 queued: Arc::default(),
                 failed: Arc::default(),
             });
@@ -258,7 +266,15 @@ impl Producer {
 }
 
 impl State {
-    fn topic(&self, name: &str) -> Result<Arc<TopicLanes>> {
+    fn topic(&self, name: &str) -> Result<Cow<'_, Arc<TopicLanes>>> {
+        let mut first = self.first_topics.iter().map_while(OnceLock::get);
+        match first.find(|lanes| lanes.topic.name == name && lanes.is_current()) {
+            Some(lanes) => Ok(Cow::Borrowed(lanes)),
+            None => self.look_up(name).map(Cow::Owned),
+        }
+    }
+
+    fn look_up(&self, name: &str) -> Result<Arc<TopicLanes>> {
         if let Some(lanes) = self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name)
             && lanes.is_current()
         {
@@ -278,6 +294,9 @@ impl State {
             before => Arc::new(TopicLanes::new(topic, before.map_or(&[], |before| &before.lanes))),
         };
         topics.insert(name.to_owned(), lanes.clone());
+        if let Some(free) = self.first_topics.iter().find(|place| place.get().is_none()) {
+            let _ = free.set(lanes.clone()); // under the lock, so that it is still free
+        }
         Ok(lanes)
     }
 
