@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Appended, Batch};
 use crate::record::{BatchBuilder, BatchOptions, Codec};
 use crate::replica::Replica;
-use crate::sys::{Clock, generation};
+use crate::sys::generation;
 use crate::types::{Offset, TimestampMs};
 
 /// The batches of one producer on their way into one partition.
@@ -31,7 +31,6 @@ pub(super) struct Lane {
     failed: Arc<Mutex<Vec<Arc<Cell>>>>,
     /// The process that it belongs to.
     pub(super) generation: u32,
-    me: Weak<Lane>,
 }
 
 #[derive(Default)]
@@ -46,8 +45,8 @@ struct OpenBatch {
     builder: BatchBuilder,
     cell: Arc<Cell>,
     began: TimestampMs,
-    /// What its records were counted with in `queued`.
-    reserved: i64,
+    /// What it counts for in `queued`: never less than it has.
+    counted: i64,
 }
 
 const QUEUED: u32 = 0;
@@ -131,7 +130,7 @@ impl Lane {
         queued: &Arc<AtomicI64>,
         failed: &Arc<Mutex<Vec<Arc<Cell>>>>,
     ) -> Arc<Lane> {
-        Arc::new_cyclic(|me| Lane {
+        Arc::new(Lane {
             cluster: Arc::downgrade(cluster),
             partition,
             settings,
@@ -142,7 +141,6 @@ impl Lane {
             queued: queued.clone(),
             failed: failed.clone(),
             generation: generation(),
-            me: me.clone(),
         })
     }
 
@@ -155,7 +153,7 @@ impl Lane {
     }
 
     /// Queues a record, and writes what is full by then.
-    pub(super) fn send(&self, record: &ProducerRecord<'_>) -> Result<Delivery> {
+    pub(super) fn send(self: &Arc<Self>, record: &ProducerRecord<'_>) -> Result<Delivery> {
         let bound = BatchBuilder::record_bound(record.key, record.value, record.headers);
         if bound > self.settings.max_request_size {
             return Err(Error::new(
@@ -177,8 +175,8 @@ impl Lane {
         }
         let is_first = queue.open.is_none();
         if is_first {
-            let fresh = self.begin_batch(queue.spare.take())?;
-            queue.open = Some(fresh);
+            let spare = queue.spare.take();
+            queue.open = Some(self.begin_batch(spare));
         }
         let Some(open) = &mut queue.open else {
             return Err(Error::new(ErrorCode::Closed, "the batch is gone"));
@@ -195,12 +193,11 @@ impl Lane {
                 TimestampMs(timestamp)
             }
         };
-        open.reserved += bound as i64;
+        self.count(open, bound);
         let index = open.builder.push(timestamp, record.key, record.value, record.headers);
         let delivery = Delivery::new(open.cell.clone(), index, timestamp.0);
         drop(queue);
-        let queued = self.queued.fetch_add(bound as i64, Ordering::Relaxed) + bound as i64;
-        if self.settings.linger.is_zero() || queued > self.settings.buffer_memory {
+        if self.settings.linger.is_zero() || self.queued.load(Ordering::Relaxed) > self.settings.buffer_memory {
             self.write_all();
         } else if is_full {
             self.write_full();
@@ -209,6 +206,17 @@ impl Lane {
             self.linger()?;
         }
         Ok(delivery)
+    }
+
+    /// Sees to it that the batch counts for at least what it has with another `bound` bytes.
+    fn count(&self, open: &mut OpenBatch, bound: usize) {
+        let missing = (open.builder.len() + bound) as i64 - open.counted;
+        if missing > 0 {
+            let more = missing.max(self.settings.counted_at_once);
+            open.counted += more;
+            // Relaxed: a count, which nothing is handed over with.
+            self.queued.fetch_add(more, Ordering::Relaxed);
+        }
     }
 
     /// How many bytes may be in one batch. What is compressed must not become more than a reader decompresses.
@@ -231,13 +239,11 @@ impl Lane {
         Ok(self.settings.batch_size.min(MOST))
     }
 
-    fn begin_batch(&self, spare: Option<BatchBuilder>) -> Result<OpenBatch> {
-        let lane = self.me.upgrade().ok_or_else(|| Error::new(ErrorCode::Closed, "the producer is gone"))?;
-        let began = self.cluster()?.sys.clock.now();
-        Ok(OpenBatch {
+    fn begin_batch(self: &Arc<Self>, spare: Option<BatchBuilder>) -> OpenBatch {
+        OpenBatch {
             builder: spare.unwrap_or_else(|| BatchBuilder::with_capacity(self.settings.batch_size.min(1 << 20) + 256)),
             cell: Arc::new(Cell {
-                lane,
+                lane: self.clone(),
                 state: AtomicU32::new(QUEUED),
                 base_offset: AtomicI64::new(-1),
                 next_offset: AtomicI64::new(-1),
@@ -245,9 +251,9 @@ impl Lane {
                 error: OnceLock::new(),
                 observed: AtomicBool::new(false),
             }),
-            began,
-            reserved: 0,
-        })
+            began: self.partition.time_of_day(),
+            counted: 0,
+        }
     }
 
     fn check_timestamp(&self, timestamp: i64, now: TimestampMs) -> Result<()> {
@@ -277,53 +283,62 @@ impl Lane {
     }
 
     /// Has the open batch written when it has lingered.
-    fn linger(&self) -> Result<()> {
-        if !self.lingers.swap(true, Ordering::AcqRel) {
-            self.cluster()?.duties.after(self.settings.linger, Arc::new(LingerDuty { lane: self.me.clone() }));
+    fn linger(self: &Arc<Self>) -> Result<()> {
+        // A look first, since one is planned most of the time. Relaxed: the duty clears the word before it takes the lock
+        // of the queue. If it took that after this record came, it finds the record; if before, the word is seen cleared.
+        if !self.lingers.load(Ordering::Relaxed) && !self.lingers.swap(true, Ordering::Relaxed) {
+            self.cluster()?.duties.after(self.settings.linger, Arc::new(LingerDuty { lane: Arc::downgrade(self) }));
         }
         Ok(())
     }
 
     /// Writes everything that is queued, the open batch included.
     pub(super) fn write_all(&self) {
+        let _in_order = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut queue = self.queue();
         if queue.open.as_ref().is_some_and(|open| !open.builder.is_empty()) {
             let open = queue.open.take();
             queue.full.extend(open);
         }
-        drop(queue);
-        self.write_full();
+        self.write_from(queue);
     }
 
-    /// Writes the batches that are full, in order.
+    /// Writes the batches that are full.
     fn write_full(&self) {
         let _in_order = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let Some(full) = self.queue().full.pop_front() else {
-                return;
-            };
-            self.write(full);
+        self.write_from(self.queue());
+    }
+
+    /// Writes the batches of the queue that are full, one after the other. Records may be queued meanwhile.
+    fn write_from<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) {
+        while let Some(full) = queue.full.pop_front() {
+            drop(queue);
+            let buffer = self.write(full);
+            queue = self.queue();
+            queue.spare = buffer;
         }
     }
 
-    fn write(&self, full: OpenBatch) {
-        let OpenBatch { builder, cell, reserved, .. } = full;
+    /// Writes a batch, and settles what became of it whether that succeeds or not. Gives its buffer back.
+    fn write(&self, full: OpenBatch) -> Option<BatchBuilder> {
+        let OpenBatch { builder, cell, counted, .. } = full;
         let options = BatchOptions { compression: self.settings.compression, ..BatchOptions::default() };
-        let result = match builder.finish(&options) {
+        let (result, buffer) = match builder.finish(&options) {
             Ok(mut batch) => {
                 let appended =
                     self.cluster().and_then(|cluster| cluster.append(&self.partition, Batch::Encoded(&mut batch)));
-                self.queue().spare = Some(BatchBuilder::reuse(batch));
-                appended
+                (appended, Some(BatchBuilder::reuse(batch)))
             }
-            Err(error) => Err(Error::new(ErrorCode::InvalidRecord, error.to_string()).caused_by(error)),
+            Err(error) => (Err(Error::new(ErrorCode::InvalidRecord, error.to_string()).caused_by(error)), None),
         };
-        self.queued.fetch_sub(reserved, Ordering::Relaxed);
+        self.queued.fetch_sub(counted, Ordering::Relaxed);
         match &result {
-            Ok(appended) => drop(self.written_to.fetch_max(appended.next_offset.0, Ordering::AcqRel)),
+            // One writes at a time, and in order.
+            Ok(appended) => self.written_to.store(appended.next_offset.0, Ordering::Release),
             Err(_) => self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(cell.clone()),
         }
         cell.resolve(result);
+        buffer
     }
 
     /// The offset behind everything that this lane wrote.
@@ -345,7 +360,7 @@ struct LingerDuty {
 impl Duty for LingerDuty {
     fn perform(&self) -> Option<Duration> {
         let lane = self.lane.upgrade()?;
-        lane.lingers.store(false, Ordering::Release);
+        lane.lingers.store(false, Ordering::Relaxed); // see `Lane::linger`
         lane.write_all();
         None
     }

@@ -75,6 +75,8 @@ struct Settings {
     durability: Option<Durability>,
     batch_size: usize,
     buffer_memory: i64,
+    /// Bytes that a batch counts for in advance, so that not every record is counted.
+    counted_at_once: i64,
     max_request_size: usize,
     linger: Duration,
     compression: Compression,
@@ -110,7 +112,7 @@ struct State {
     /// Some of them once more, in the order in which they were first sent to: whoever finds a topic here takes no lock. One
     /// that was removed, or has more partitions by now, keeps its place, so there are few.
     first_topics: [OnceLock<Arc<TopicLanes>>; FIRST_TOPICS],
-    /// Bytes that are queued in all lanes.
+    /// Bytes that the batches in all lanes count for: what is queued, and a little in advance.
     queued: Arc<AtomicI64>,
     /// Batches that could not be written and that nobody has been told of.
     failed: Arc<Mutex<Vec<Arc<Cell>>>>,
@@ -164,6 +166,8 @@ impl Producer {
             durability: config.klog_durability,
             batch_size: config.batch_size as usize,
             buffer_memory: config.buffer_memory,
+            // So little that even many open batches do not take much of what records could.
+            counted_at_once: (config.buffer_memory / 64).min(8192).min(i64::from(config.batch_size)),
             max_request_size: config.max_request_size as usize,
             linger: Duration::from_millis(config.linger_ms as u64),
             compression: config.compression(),

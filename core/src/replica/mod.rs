@@ -12,7 +12,7 @@ use crate::config::Durability;
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Appended, Batch, Log};
 use crate::sys::{Clock, Sys, Wait};
-use crate::types::{LeaderEpoch, Offset};
+use crate::types::{LeaderEpoch, Offset, TimestampMs};
 
 /// What somebody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,11 @@ impl Replica {
     /// Monotonic time, as deadlines count it.
     pub fn now(&self) -> Duration {
         self.sys.clock.monotonic()
+    }
+
+    /// The time of day, for the timestamps of records.
+    pub fn time_of_day(&self) -> TimestampMs {
+        self.sys.clock.now()
     }
 
     /// The log.
