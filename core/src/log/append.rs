@@ -181,7 +181,8 @@ impl Log {
             self.undo_write(tail, position, &cause)?;
             return Err(self.io_error("writing", tail.segment.base(), FileKind::Log, cause));
         }
-        let due = tail.apply(header, control_record(bytes, header).as_ref());
+        let control = if header.is_control() { control_record(bytes, header) } else { None };
+        let due = tail.apply(header, control.as_ref());
         // The append happens here.
         self.block.publish_commit(tail.position, tail.caught_up);
         self.write_due(tail, due);

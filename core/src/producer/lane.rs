@@ -18,7 +18,7 @@ use crate::types::{Offset, TimestampMs};
 
 /// The batches of one producer on their way into one partition.
 pub(super) struct Lane {
-    cluster: Weak<Cluster>,
+    cluster: Arc<Cluster>,
     pub(super) partition: Arc<Replica>,
     pub(super) settings: Settings,
     queue: Mutex<Queue>,
@@ -37,7 +37,7 @@ pub(super) struct Lane {
 struct Queue {
     open: Option<OpenBatch>,
     full: VecDeque<OpenBatch>,
-    /// Buffers to use again.
+    /// The last batch's buffer, to use again.
     spare: Option<BatchBuilder>,
 }
 
@@ -72,6 +72,18 @@ pub(super) enum Fate {
 }
 
 impl Cell {
+    fn new(lane: Arc<Lane>) -> Arc<Cell> {
+        Arc::new(Cell {
+            lane,
+            state: AtomicU32::new(QUEUED),
+            base_offset: AtomicI64::new(-1),
+            next_offset: AtomicI64::new(-1),
+            append_time: AtomicI64::new(-1),
+            error: OnceLock::new(),
+            observed: AtomicBool::new(false),
+        })
+    }
+
     pub(super) fn fate(&self) -> Fate {
         // Acquire: the fields below were stored before.
         match self.state.load(Ordering::Acquire) {
@@ -131,7 +143,7 @@ impl Lane {
         failed: &Arc<Mutex<Vec<Arc<Cell>>>>,
     ) -> Arc<Lane> {
         Arc::new(Lane {
-            cluster: Arc::downgrade(cluster),
+            cluster: cluster.clone(),
             partition,
             settings,
             queue: Mutex::default(),
@@ -146,10 +158,6 @@ impl Lane {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn cluster(&self) -> Result<Arc<Cluster>> {
-        self.cluster.upgrade().ok_or_else(|| Error::new(ErrorCode::Closed, "the engine is closed"))
     }
 
     /// Queues a record, and writes what is full by then.
@@ -203,7 +211,7 @@ impl Lane {
             self.write_full();
         }
         if is_first && !self.settings.linger.is_zero() {
-            self.linger()?;
+            self.linger();
         }
         Ok(delivery)
     }
@@ -240,17 +248,10 @@ impl Lane {
     }
 
     fn begin_batch(self: &Arc<Self>, spare: Option<BatchBuilder>) -> OpenBatch {
+        let room = self.settings.batch_size.min(1 << 20) + 256;
         OpenBatch {
-            builder: spare.unwrap_or_else(|| BatchBuilder::with_capacity(self.settings.batch_size.min(1 << 20) + 256)),
-            cell: Arc::new(Cell {
-                lane: self.clone(),
-                state: AtomicU32::new(QUEUED),
-                base_offset: AtomicI64::new(-1),
-                next_offset: AtomicI64::new(-1),
-                append_time: AtomicI64::new(-1),
-                error: OnceLock::new(),
-                observed: AtomicBool::new(false),
-            }),
+            builder: spare.unwrap_or_else(|| BatchBuilder::with_capacity(room)),
+            cell: Cell::new(self.clone()),
             began: self.partition.time_of_day(),
             counted: 0,
         }
@@ -283,22 +284,20 @@ impl Lane {
     }
 
     /// Has the open batch written when it has lingered.
-    fn linger(self: &Arc<Self>) -> Result<()> {
+    fn linger(self: &Arc<Self>) {
         // A look first, since one is planned most of the time. Relaxed: the duty clears the word before it takes the lock
         // of the queue. If it took that after this record came, it finds the record; if before, the word is seen cleared.
         if !self.lingers.load(Ordering::Relaxed) && !self.lingers.swap(true, Ordering::Relaxed) {
-            self.cluster()?.duties.after(self.settings.linger, Arc::new(LingerDuty { lane: Arc::downgrade(self) }));
+            self.cluster.duties.after(self.settings.linger, Arc::new(LingerDuty { lane: Arc::downgrade(self) }));
         }
-        Ok(())
     }
 
     /// Writes everything that is queued, the open batch included.
     pub(super) fn write_all(&self) {
         let _in_order = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut queue = self.queue();
-        if queue.open.as_ref().is_some_and(|open| !open.builder.is_empty()) {
-            let open = queue.open.take();
-            queue.full.extend(open);
+        if let Some(open) = queue.open.take_if(|open| !open.builder.is_empty()) {
+            queue.full.push_back(open);
         }
         self.write_from(queue);
     }
@@ -325,8 +324,7 @@ impl Lane {
         let options = BatchOptions { compression: self.settings.compression, ..BatchOptions::default() };
         let (result, buffer) = match builder.finish(&options) {
             Ok(mut batch) => {
-                let appended =
-                    self.cluster().and_then(|cluster| cluster.append(&self.partition, Batch::Encoded(&mut batch)));
+                let appended = self.cluster.append(&self.partition, Batch::Encoded(&mut batch));
                 (appended, Some(BatchBuilder::reuse(batch)))
             }
             Err(error) => (Err(Error::new(ErrorCode::InvalidRecord, error.to_string()).caused_by(error)), None),
