@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use klog::sys::Clock;
-use klog::{ErrorCode, Start};
+use klog::{ErrorCode, NewTopic, ProducerRecord, Start};
 
 use crate::steps::{batches, consumer, create, describe, drain, producer, read, refused, send, send_batch};
 use crate::world::{NOW, World, on_both_disks};
@@ -14,6 +14,7 @@ on_both_disks!(
     a_batch_is_written_when_it_is_full,
     a_record_larger_than_a_batch_goes_alone,
     records_that_wait_do_not_exceed_the_buffer,
+    the_buffer_is_shared_by_partitions_and_given_back,
     flushing_writes_what_lingers,
     dropping_the_producer_writes_what_lingers,
     closing_the_engine_writes_what_lingers,
@@ -91,6 +92,26 @@ fn records_that_wait_do_not_exceed_the_buffer(world: &World) {
     }
     producer.flush().unwrap();
     assert_eq!(describe(&engine, "t").log_end_offset, 200);
+}
+
+/// Batches count for more than they have yet: that must neither add up to more than there is, nor be lost.
+fn the_buffer_is_shared_by_partitions_and_given_back(world: &World) {
+    let engine = world.open();
+    engine.admin().create_topic(&NewTopic::named("t").partitions(10)).unwrap();
+    let producer = producer(&engine, &[("linger.ms", "100000"), ("buffer.memory", "100000")]);
+    let value = [b'x'; 1000];
+    let send = |index: i32| {
+        let partition = Some(index % 10);
+        let record = ProducerRecord { topic: "t", partition, value: Some(&value), ..ProducerRecord::default() };
+        producer.send_record(&record).unwrap();
+        producer.pending().unwrap()
+    };
+    for round in 0..20 {
+        let most = (0..300).map(send).max().unwrap();
+        assert!((80..=100).contains(&most), "{most} records waited in round {round}");
+        producer.flush().unwrap();
+        assert_eq!(producer.pending().unwrap(), 0);
+    }
 }
 
 fn flushing_writes_what_lingers(world: &World) {

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use klog::{ConfigResource, ErrorCode, NewTopic};
+use klog::{ConfigResource, ErrorCode, NewTopic, ProducerRecord};
 
-use crate::steps::{create, names, producer, refused, send};
-use crate::world::{World, on_both_disks};
+use crate::steps::{bases, create, names, producer, refused, send};
+use crate::world::{NOW, World, on_both_disks};
 
 on_both_disks!(
     illegal_settings_are_refused_with_the_nearest_name,
     a_time_to_flush_below_zero_is_refused,
     settings_that_klog_has_not_yet_are_unsupported,
     changed_settings_are_in_force_and_stay,
+    every_change_is_in_force_when_the_call_returns,
     a_setting_goes_back_to_its_default,
     a_refused_change_changes_nothing,
     the_engines_durability_is_that_of_new_topics,
@@ -77,6 +78,47 @@ fn changed_settings_are_in_force_and_stay(world: &World) {
     too_large(&engine);
     let described = engine.admin().describe_topic("t").unwrap();
     assert_eq!(described.configs, BTreeMap::from([("max.message.bytes".to_owned(), "1000".to_owned())]));
+}
+
+/// What appends and waits ask of the settings is worked out when they change: each of these has its own place there.
+fn every_change_is_in_force_when_the_call_returns(world: &World) {
+    let engine = world.open();
+    create(&engine, "t", &[("klog.durability", "os")]);
+    let topic = ConfigResource::Topic("t".into());
+    let alter = |name: &str, value: &str| {
+        engine.admin().alter_configs(&topic, &changes(&[(name, Some(value))])).unwrap();
+    };
+    // Its deliveries are done when the record is durable, and it waits for none.
+    let watching = producer(&engine, &[("linger.ms", "0"), ("acks", "1"), ("klog.durability", "fsync")]);
+    let is_flushed = || watching.send("t", None, Some(b"v")).unwrap().is_done();
+    assert!(!is_flushed());
+    alter("flush.messages", "2");
+    assert!(is_flushed(), "two had not been");
+    alter("flush.messages", "1000");
+    let unflushed = watching.send("t", None, Some(b"v")).unwrap();
+    assert!(!unflushed.is_done());
+    send(&engine, "t", "waited for, but written is enough");
+    assert!(!unflushed.is_done());
+    alter("klog.durability", "fsync");
+    send(&engine, "t", "waited for until it is durable");
+    assert!(unflushed.is_done());
+    alter("klog.durability", "os");
+    send(&engine, "t", "written");
+    assert!(!is_flushed());
+
+    let timed = producer(&engine, &[]);
+    let sent = |timestamp: i64| {
+        let record = ProducerRecord { topic: "t", timestamp: Some(timestamp), ..ProducerRecord::default() };
+        timed.send_record(&record).unwrap().result().unwrap().timestamp
+    };
+    alter("message.timestamp.type", "LogAppendTime");
+    assert_eq!(sent(NOW - 7), NOW);
+    alter("message.timestamp.type", "CreateTime");
+    assert_eq!(sent(NOW - 7), NOW - 7);
+    assert_eq!(bases(world, "t-0"), [0]);
+    alter("segment.ms", "10");
+    assert_eq!(sent(NOW + 11), NOW + 11);
+    assert_eq!(bases(world, "t-0"), [0, 9]);
 }
 
 fn a_setting_goes_back_to_its_default(world: &World) {

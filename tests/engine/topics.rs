@@ -16,6 +16,7 @@ on_both_disks!(
     illegal_counts_are_refused,
     a_topic_that_exists_is_not_made_again,
     a_removed_topic_is_gone_and_its_name_is_free,
+    a_producer_finds_each_topic_of_a_name_that_is_used_again,
     files_of_a_removed_topic_go_after_the_delay,
     files_of_a_removed_topic_go_at_the_next_opening_too,
     removing_what_is_not_there_names_the_nearest,
@@ -134,6 +135,22 @@ fn a_removed_topic_is_gone_and_its_name_is_free(world: &World) {
     assert_eq!(held.send("t", None, Some(b"new")).unwrap().result().unwrap().offset, 0);
     engine.close().unwrap();
     assert_eq!(read(&world.open(), "t"), [(0, "new".to_owned())]);
+}
+
+/// A producer keeps what it knows of its first topics where it finds it fast, and there is no room for all of these.
+fn a_producer_finds_each_topic_of_a_name_that_is_used_again(world: &World) {
+    let engine = world.open();
+    let producer = producer(&engine, &[]);
+    let offset = |topic: &str| producer.send(topic, None, Some(b"v")).unwrap().result().unwrap().offset;
+    create(&engine, "stays", &[]);
+    for round in 0..20 {
+        create(&engine, "t", &[]);
+        create(&engine, &format!("t{round}"), &[]);
+        assert_eq!((offset("t"), offset("t")), (0, 1), "round {round}");
+        assert_eq!((offset("stays"), offset(&format!("t{round}"))), (round, 0));
+        engine.admin().delete_topic("t").unwrap();
+    }
+    producer.flush().unwrap();
 }
 
 fn doomed(world: &World) -> Vec<String> {
