@@ -57,7 +57,7 @@ test: setup ## Run every test: Rust, C, Python, the examples, the fuzz targets f
 	@{ failed=; \
 	   cargo test --workspace --no-fail-fast -- --show-output || failed+=" rust-and-c"; \
 	   $(BIN)/python -m pytest -q -rs tests/python || failed+=" python"; \
-	   fuzz/run 30 || failed+=" fuzz"; \
+	   KLOG_FUZZ_SEED=$${KLOG_FUZZ_SEED:-1} fuzz/run 30 || failed+=" fuzz"; \
 	   [ -z "$$failed" ] || echo "FAILED:$$failed"; } 2>&1 | tee $(TARGET)/test.log
 	@echo "skipped: $$(grep -c '^SKIPPED' $(TARGET)/test.log || true)"
 	@grep '^SKIPPED' $(TARGET)/test.log || true
