@@ -9,6 +9,7 @@
 mod steps;
 mod world;
 
+mod bad_arguments;
 mod batching;
 mod closing;
 mod consuming;

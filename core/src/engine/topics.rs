@@ -113,6 +113,9 @@ impl Cluster {
         let _inside = self.enter_writing()?;
         self.dir().check_place()?;
         check_topic_name(&new.name)?;
+        if new.name == METADATA_TOPIC {
+            check_not_internal(&new.name, "made")?;
+        }
         let partitions = new.partitions.unwrap_or(self.config.num_partitions);
         check_counts(new, partitions, self.config.default_replication_factor)?;
         let mut configs = new.configs.clone();
