@@ -14,6 +14,7 @@ mod batching;
 mod closing;
 mod consuming;
 mod flushing;
+mod growing;
 mod isolation;
 mod offsets;
 mod opening;

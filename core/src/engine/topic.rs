@@ -1,6 +1,7 @@
 //! A topic of an opened cluster, and its partitions, opened when somebody needs them.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -69,6 +70,16 @@ impl Topic {
         let _none_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config.clone();
         self.open_partitions().iter().for_each(|partition| partition.log().set_config(config.clone()));
+    }
+
+    /// Has the directories of new partitions made. Nobody finds one half made: it is made before it is opened, or by whoever
+    /// opens it first.
+    pub(super) fn make_directories(&self, mut numbers: Range<i32>, make: impl Fn(i32) -> Result<()>) -> Result<()> {
+        let _none_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_removed() {
+            return Ok(());
+        }
+        numbers.try_for_each(|number| if self.cell(number)?.get().is_some() { Ok(()) } else { make(number) })
     }
 
     /// Says that the topic was deleted, to it and to its partitions.

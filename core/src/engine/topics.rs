@@ -4,6 +4,7 @@
 //! whoever opens a partition first, if an interruption came between. A removed topic's directories are renamed to
 //! `…-delete` at once and removed later.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
@@ -126,13 +127,11 @@ impl Cluster {
         check_configs(configs.iter().map(|(name, value)| (&**name, &**value)))?;
         let id = self.sys.new_uuid();
         let controller = self.controller()?;
-        check_free(&new.name, &controller.image())?;
-        for partition in 0..partitions {
-            self.clear_way(&TopicPartition::new(&*new.name, partition))?;
-        }
         self.spare().allow(|| {
             controller.change(|image| {
+                // Nobody else makes one of that name meanwhile, so what is in the way is left over.
                 check_free(&new.name, image)?;
+                self.clear_way(&new.name, 0..partitions)?;
                 let mut records = vec![MetadataRecord::Topic { name: new.name.clone(), id }];
                 records.extend((0..partitions).map(|partition| self.new_partition(id, partition)));
                 let configs = configs.iter().map(|(key, value)| (key, Some(value.clone())));
@@ -140,7 +139,7 @@ impl Cluster {
                 Ok(records)
             })
         })?;
-        self.make_directories(&new.name, id, 0..partitions)?;
+        self.make_directories(&new.name, 0..partitions)?;
         self.take_snapshot(false);
         self.describe_topic(&new.name)
     }
@@ -172,35 +171,30 @@ impl Cluster {
         self.dir().check_place()?;
         check_not_internal(name, "given partitions")?;
         let controller = self.controller()?;
-        let image = controller.image();
-        let topic = image.topic(name).ok_or_else(|| unknown_topic(name, &image))?;
-        let (id, now) = (topic.id, topic.partition_count());
-        check_growth(name, now, total)?;
-        for partition in now..total {
-            self.clear_way(&TopicPartition::new(name, partition))?;
-        }
+        let before = Cell::new(0);
         self.spare().allow(|| {
             controller.change(|image| {
                 let topic = image.topic(name).ok_or_else(|| unknown_topic(name, image))?;
-                check_growth(name, topic.partition_count(), total)?;
-                Ok((now..total).map(|partition| self.new_partition(topic.id, partition)).collect())
+                // Somebody else may have added some just before.
+                before.set(topic.partition_count());
+                check_growth(name, before.get(), total)?;
+                self.clear_way(name, before.get()..total)?;
+                Ok((before.get()..total).map(|partition| self.new_partition(topic.id, partition)).collect())
             })
         })?;
-        self.make_directories(name, id, now..total)?;
-        if let Some(topic) = self.known_topic(name) {
-            topic.grow(total);
-        }
+        self.make_directories(name, before.get()..total)?;
         self.take_snapshot(false);
         self.describe_topic(name)
     }
 
     /// Makes the directories of partitions that exist since the metadata says so.
-    fn make_directories(&self, name: &str, id: Uuid, numbers: Range<i32>) -> Result<()> {
-        for number in numbers {
+    fn make_directories(&self, name: &str, numbers: Range<i32>) -> Result<()> {
+        let topic = self.topic(name)?;
+        topic.grow(numbers.end);
+        topic.make_directories(numbers, |number| {
             let partition = TopicPartition::new(name, number);
-            self.spare().allow(|| create_partition(self.dir(), &partition, id, LeaderEpoch(0)))?;
-        }
-        Ok(())
+            self.spare().allow(|| create_partition(self.dir(), &partition, topic.id, LeaderEpoch(0)))
+        })
     }
 
     /// A partition that this broker leads, and nobody else has.
@@ -232,8 +226,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// Makes sure that a new partition finds no old records: a directory of its name that is left of a removed topic goes.
-    fn clear_way(&self, partition: &TopicPartition) -> Result<()> {
+    /// Makes sure that new partitions find no old records: directories of their names that are left of a removed topic go.
+    fn clear_way(&self, name: &str, mut numbers: Range<i32>) -> Result<()> {
+        numbers.try_for_each(|number| self.clear_way_of(&TopicPartition::new(name, number)))
+    }
+
+    fn clear_way_of(&self, partition: &TopicPartition) -> Result<()> {
         let path = self.path().join(partition.to_string());
         match self.sys.disk.stat(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -279,9 +277,12 @@ impl Cluster {
 
     /// What there is to know about a topic.
     pub(crate) fn describe_topic(self: &Arc<Self>, name: &str) -> Result<TopicDescription> {
-        let image = self.image();
-        let found = image.topic(name).ok_or_else(|| unknown_topic(name, &image))?.clone();
         let topic = self.topic(name)?;
+        // The image comes second, so it has what the topic has; of what it has besides, the topic learns here.
+        let image = self.image();
+        let found = image.topic(name).filter(|found| found.id == topic.id);
+        let found = found.ok_or_else(|| unknown_topic(name, &image))?.clone();
+        topic.grow(found.partition_count());
         let mut partitions = Vec::new();
         for (number, record) in &found.partitions {
             partitions.push(self.describe_partition(&topic, *number, record)?);
