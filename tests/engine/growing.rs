@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use klog::controller::MetadataRecord;
-use klog::record::{BatchHeader, HEADER_BYTES, Records};
 use klog::sys::Disk;
 use klog::{Engine, ErrorCode, NewTopic, OpenOptions, Producer, ProducerRecord, Start};
 
+use crate::metadata_log;
 use crate::steps::{consumer, create, names, producer, refused};
 use crate::world::{World, on_both_disks};
 
@@ -49,22 +49,6 @@ fn values_of(engine: &Engine, topic: &str) -> Vec<Vec<String>> {
         found.into_iter().map(|(_, value)| value).collect()
     };
     (0..count).map(read).collect()
-}
-
-/// Every record of the metadata log, as its bytes have it.
-fn metadata(world: &World) -> Vec<MetadataRecord> {
-    let log = world.bytes("__cluster_metadata-0/00000000000000000000.log");
-    let mut records = Vec::new();
-    let mut rest = &log[..];
-    while !rest.is_empty() {
-        let header = BatchHeader::check(rest).unwrap();
-        if !header.is_control() {
-            let values = Records::new(&header, &rest[HEADER_BYTES..header.size]);
-            records.extend(values.map(|record| MetadataRecord::parse(record.unwrap().value.unwrap()).unwrap()));
-        }
-        rest = &rest[header.size..];
-    }
-    records
 }
 
 fn more_partitions_are_more_directories_and_the_old_ones_stay(world: &World) {
@@ -324,7 +308,7 @@ fn of_many_who_add_partitions_at_once_each_is_right_or_refused(world: &World) {
     let topics = engine.admin().list_topics().unwrap();
     engine.close().unwrap();
     let mut made = BTreeSet::new();
-    for record in metadata(world) {
+    for record in metadata_log::records(&world.bytes(&metadata_log::log())) {
         if let MetadataRecord::Partition(partition) = record {
             assert!(made.insert((partition.topic_id, partition.partition)), "a partition was made twice");
         }

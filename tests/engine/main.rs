@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "tests look from outside")]
 #![allow(missing_docs, reason = "the name of a test says what it tests")]
 
+mod metadata_log;
 mod steps;
 mod world;
 
@@ -28,5 +29,6 @@ mod refusals;
 mod retention;
 mod rolling;
 mod settings;
+mod snapshots;
 mod threads;
 mod topics;
