@@ -13,6 +13,7 @@ mod world;
 mod bad_arguments;
 mod batching;
 mod closing;
+mod configs;
 mod consuming;
 mod flushing;
 mod growing;

@@ -134,12 +134,12 @@ impl Cluster {
             }
             _ => false,
         };
-        let image = self.spare().allow(|| {
+        self.spare().allow(|| {
             controller.change(|image| {
                 Ok(retention_records(retention).into_iter().filter(|record| !holds(image, record)).collect())
             })
         })?;
-        self.refresh_configs(&image);
+        self.refresh_configs();
         Ok(())
     }
 }

@@ -271,11 +271,14 @@ impl Cluster {
         }
     }
 
-    /// Has every topic that was looked up follow its settings in `image`.
-    pub(super) fn refresh_configs(&self, image: &Image) {
-        for topic in self.known_topics().iter().filter(|topic| !topic.is_removed()) {
-            topic.set_config(Arc::new(self.topic_config(image, &topic.name)));
-        }
+    /// Has every topic that was looked up follow its settings.
+    pub(super) fn refresh_configs(&self) {
+        self.known_topics().iter().filter(|topic| !topic.is_removed()).for_each(|topic| self.refresh_config(topic));
+    }
+
+    /// Has a topic follow its settings.
+    pub(super) fn refresh_config(&self, topic: &Topic) {
+        topic.refresh_config(|| self.topic_config(&self.image(), &topic.name));
     }
 
     /// The topic of that name, if it was looked up.

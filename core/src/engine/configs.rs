@@ -4,7 +4,6 @@
 //! of the broker, else that of all brokers, else the default.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::cluster::{Cluster, unknown_topic};
 use crate::config::{EngineConfig, Row, TopicConfig, unknown};
@@ -164,7 +163,7 @@ impl Cluster {
         self.dir().check_place()?;
         let controller = self.controller()?;
         let (kind, name) = resource.key();
-        let image = self.spare().allow(|| {
+        self.spare().allow(|| {
             controller.change(|image| {
                 match resource {
                     ConfigResource::Topic(name) => check_topic_changes(image, name, changes)?,
@@ -176,10 +175,10 @@ impl Cluster {
         match resource {
             ConfigResource::Topic(name) => {
                 if let Some(topic) = self.known_topic(name) {
-                    topic.set_config(Arc::new(self.topic_config(&image, name)));
+                    self.refresh_config(&topic);
                 }
             }
-            ConfigResource::Brokers => self.refresh_configs(&image),
+            ConfigResource::Brokers => self.refresh_configs(),
         }
         self.take_snapshot(false);
         Ok(())

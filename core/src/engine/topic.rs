@@ -65,9 +65,11 @@ impl Topic {
         self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces the settings, of the topic and of its partitions.
-    pub(super) fn set_config(&self, config: Arc<TopicConfig>) {
+    /// Replaces the settings, of the topic and of its partitions, by those that `current` says hold now: of two who changed
+    /// some, the one who comes here last brings what both did.
+    pub(super) fn refresh_config(&self, current: impl FnOnce() -> TopicConfig) {
         let _none_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = Arc::new(current());
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config.clone();
         self.open_partitions().iter().for_each(|partition| partition.log().set_config(config.clone()));
     }
