@@ -10,6 +10,7 @@ mod metadata_log;
 mod steps;
 mod world;
 
+mod adopting;
 mod bad_arguments;
 mod batching;
 mod closing;

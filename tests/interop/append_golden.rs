@@ -15,14 +15,14 @@ use crate::reading::{assert_record, expected_records, ranges, read_all, to_range
 const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// This machine with another clock, for one thread.
-fn a_year_ahead() -> Sys {
+pub(crate) fn a_year_ahead() -> Sys {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + YEAR;
     let clock = SimClock::new(TimestampMs(now.as_millis() as i64));
     Sys { clock: AnyClock::Simulated(clock.clone()), wait: AnyWait::Simulated(SimWait::new(clock)), ..Sys::real() }
 }
 
 /// The content of all segments.
-fn segments(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn segments(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::attach::Attachment;
 use super::cluster::Cluster;
-use super::identity::{MetaProperties, bad_identity, write_identity};
+use super::identity::{META_PROPERTIES, MetaProperties, bad_identity, write_identity};
 use super::open::{check_dir, partition_dirs, read_topic_id};
 use super::{Mode, OpenOptions};
 use crate::controller::{
@@ -83,7 +83,8 @@ impl OpenOptions {
             false => Some(make_metadata(path, &sys, &self, retention)?),
         };
         let (made_metadata, mut report) = (made.is_some(), made.unwrap_or_default());
-        let engine = OpenOptions { mode: Mode::ReadWrite, sys: Some(sys.clone()), ..self }.open(path)?;
+        let engine =
+            OpenOptions { mode: Mode::ReadWrite, adopting: true, sys: Some(sys.clone()), ..self }.open(path)?;
         let cluster = engine.cluster()?;
         cluster.grant_retention(retention)?;
         let image = cluster.image();
@@ -186,12 +187,16 @@ fn make_metadata(path: &Path, sys: &Sys, options: &OpenOptions, retention: Reten
         records.extend(records_of(name, topic, &identity));
     }
     Controller::format(&dir, &identity, records)?;
+    // What the checkpoints say of a metadata log is said of one that was moved away.
+    dir.forget(&metadata_partition());
+    dir.write_checkpoints()?;
     write_identity(sys, path, &identity)?;
     Ok(report)
 }
 
 /// A metadata log without the `meta.properties` that goes with it is what an interrupted attempt left, or that of a cluster
-/// that the broker was moving to.
+/// that the broker was moving to, or the directory's own after its `meta.properties` was lost. Only the first has nothing in
+/// it that is not made again; no change has begun a second epoch there.
 fn check_no_other_metadata(path: &Path, sys: &Sys) -> Result<()> {
     if !Controller::exists(sys, path)? {
         return Ok(());
@@ -199,13 +204,17 @@ fn check_no_other_metadata(path: &Path, sys: &Sys) -> Result<()> {
     let mut report = Report::default();
     let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, &mut report)?);
     let nobody = Identity { cluster_id: String::new(), node_id: -1, directory_id: Uuid::ZERO };
-    if Cluster::may_delete(&Controller::open(&dir, nobody, &mut report)?.image()) {
+    let controller = Controller::open(&dir, nobody, &mut report)?;
+    let image = controller.image();
+    // Its directory was made, and no more. Whatever checkpoints say, no byte of it can be lost.
+    let is_empty = controller.log().size()? == 0 && image.epoch == 0 && image.voters.is_empty();
+    if is_empty || (Cluster::may_delete(&image) && image.epoch <= 1) {
         return Ok(());
     }
     Err(Error::new(
         ErrorCode::Unsupported,
         format!(
-            "{} is that of another cluster, which this broker was about to join; move it away first",
+            "{} does not go with {META_PROPERTIES}: it is that of another cluster, which this broker was about to join, or of this directory before; put that {META_PROPERTIES} back, or move it away first",
             path.join(metadata_partition().to_string()).display()
         ),
     ))

@@ -109,6 +109,7 @@ impl Cluster {
             synced.map_err(|e| Error::io(format_args!("syncing {}", cluster.path.display()), e))?;
             cluster.recover_all()?;
             if Self::may_delete(&cluster.image())
+                && !options.adopting
                 && let Err(e) = cluster.finish_removals()
             {
                 let mut report = Report::default();

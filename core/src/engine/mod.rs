@@ -57,6 +57,8 @@ pub struct OpenOptions {
     mode: Mode,
     config: EngineConfig,
     assume_lost: Vec<i32>,
+    /// Only to adopt the directory: nothing is removed from it.
+    adopting: bool,
     sys: Option<Sys>,
     on_interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
