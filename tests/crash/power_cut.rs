@@ -2,9 +2,9 @@
 
 use std::sync::Mutex;
 
-use klog::sys::SimRandom;
 use klog::sys::bugs::{self, Bug};
-use klog_tests::power::{Counted, Effort, Op, base, chain, chain_of, check, random_ops, run};
+use klog::sys::{SimDisk, SimRandom};
+use klog_tests::power::{Counted, Effort, Op, base, base_with_long_metadata, chain, chain_of, check, random_ops, run};
 use klog_tests::{in_parallel, seed};
 
 /// Every workload of one to `most` of these steps.
@@ -19,20 +19,23 @@ fn workloads(ops: &[Op], most: usize) -> Vec<Vec<Op>> {
 }
 
 /// Checks workloads on all processors, and adds up what was counted.
-fn check_all(workloads: &[Vec<Op>], effort: &Effort) -> Counted {
-    let base = base();
+fn check_all(base: &SimDisk, workloads: &[Vec<Op>], effort: &Effort) -> Counted {
     let total = Mutex::new(Counted::default());
     in_parallel(1..=workloads.len() as u64, |number| {
         let ops = &workloads[number as usize - 1];
-        let counted = check(&run(&base, ops), effort).unwrap_or_else(|what| panic!("{ops:?}: {what}"));
+        let counted = check(&run(base, ops), effort).unwrap_or_else(|what| panic!("{ops:?}: {what}"));
         total.lock().unwrap().add(counted);
     });
     total.into_inner().unwrap()
 }
 
 fn survive(what: &str, workloads: &[Vec<Op>]) -> Counted {
+    survive_on(&base(), what, workloads)
+}
+
+fn survive_on(base: &SimDisk, what: &str, workloads: &[Vec<Op>]) -> Counted {
     let effort = Effort { states_per_cut: 1 << 16, deeper_every: 256, seed: 1 };
-    let counted = check_all(workloads, &effort);
+    let counted = check_all(base, workloads, &effort);
     println!("{what}: {} workloads: {counted:?}", workloads.len());
     counted
 }
@@ -48,6 +51,30 @@ fn every_workload_of_up_to_two_written_steps_survives_every_power_cut() {
     let counted = survive("written, up to 2 steps", &workloads(&Op::WRITTEN, 2));
     // Much is not synced at once after a roll; a few cuts leave more states than can be looked at.
     assert!(counted.sampled_cuts * 100 < counted.cuts, "{} cuts were sampled", counted.sampled_cuts);
+}
+
+#[test]
+fn every_workload_of_up_to_three_changes_of_metadata_survives_every_power_cut() {
+    let counted = survive("metadata, up to 3 steps", &workloads(&Op::METADATA, 3));
+    assert_eq!(counted.sampled_cuts, 0, "some cuts had more states than were looked at");
+}
+
+/// The metadata log is so long that the first change takes a snapshot, or the second or third, or closing.
+#[test]
+fn every_change_of_metadata_that_takes_a_snapshot_survives_every_power_cut() {
+    let mut counted = Counted::default();
+    let workloads = workloads(&Op::METADATA, 2);
+    for records in [507, 511] {
+        let base = base_with_long_metadata(records);
+        for ops in workloads.iter().filter(|ops| !ops.is_empty()) {
+            let (in_steps, in_all) = run(&base, ops).snapshots();
+            assert!(in_steps == 1 || records < 511, "{ops:?}: {in_steps} snapshots before the end");
+            assert_eq!(in_all, 1, "{ops:?}");
+        }
+        counted.add(survive_on(&base, &format!("{records} records"), &workloads));
+    }
+    // What the opener of a long log that was not closed rebuilds leaves more states than can be looked at, once each.
+    assert!(counted.sampled_cuts <= 2 * workloads.len() as u64, "{} cuts were sampled", counted.sampled_cuts);
 }
 
 /// Runs `check` for so many seeds, on all processors. `KLOG_TEST_SEED` begins elsewhere.

@@ -6,11 +6,14 @@
 //! half.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::time::Duration;
 
-use klog::sys::{CrashModel, Event, SimClock, SimDisk, SimRandom, Sys};
+use klog::record::BatchHeader;
+use klog::sys::{CrashModel, Event, SimClock, SimDisk, SimRandom, Sys, read_whole};
 use klog::{
-    ConfigResource, Engine, ErrorCode, NewTopic, OpenOptions, ProducerConfig, ProducerRecord, Start, TimestampMs,
+    ConfigResource, ConfigSource, Engine, ErrorCode, NewTopic, OpenOptions, ProducerConfig, ProducerRecord, Start,
+    TimestampMs,
 };
 
 /// Where the engine of a workload lives on its disk.
@@ -43,6 +46,12 @@ pub enum Op {
     Alter,
     /// Delete `u`.
     Delete,
+    /// Give `t` two more partitions.
+    AddPartitions,
+    /// Change two settings of the brokers.
+    AlterBrokers,
+    /// Change two settings of `t`.
+    AlterBoth,
 }
 
 impl Op {
@@ -61,6 +70,10 @@ impl Op {
         Op::Alter,
         Op::Delete,
     ];
+
+    /// Those that change the metadata.
+    pub const METADATA: [Op; 6] =
+        [Op::Create, Op::Alter, Op::AlterBoth, Op::AlterBrokers, Op::AddPartitions, Op::Delete];
 }
 
 /// What was promised of a topic.
@@ -72,9 +85,26 @@ struct TopicModel {
     /// Records below survive a power cut.
     durable_to: i64,
     max_message_bytes: Option<String>,
+    /// A second setting that is changed together with the first, or not.
+    segment_bytes: Option<String>,
+    partitions: i32,
 }
 
-type Model = BTreeMap<String, TopicModel>;
+impl TopicModel {
+    fn new() -> Self {
+        TopicModel { partitions: 1, ..TopicModel::default() }
+    }
+}
+
+/// What was promised: topics by name, and two settings of the brokers, which change together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Model {
+    topics: BTreeMap<String, TopicModel>,
+    of_brokers: [Option<String>; 2],
+}
+
+/// The settings of the brokers that workloads change.
+const OF_BROKERS: [&str; 2] = ["log.roll.jitter.ms", "log.index.interval.bytes"];
 
 /// A workload that was run, and what it promised at each point.
 #[derive(Debug)]
@@ -84,6 +114,21 @@ pub struct Run {
     /// What is promised before and after each step. Notes in the record say where step n begins (2n) and is acknowledged
     /// (2n + 1); step 0 is opening.
     steps: Vec<(Model, Model)>,
+}
+
+impl Run {
+    /// How many snapshots of the metadata were taken before the last step ended, and how many in all.
+    pub fn snapshots(&self) -> (usize, usize) {
+        let is_snapshot = |event: &Event| match event {
+            Event::Names { changes, .. } => {
+                changes.iter().any(|(name, is)| name.ends_with(".checkpoint") && is.is_some())
+            }
+            _ => false,
+        };
+        let last = self.events.iter().rposition(|event| matches!(event, Event::Note(_))).unwrap_or(0);
+        let count = |events: &[Event]| events.iter().filter(|event| is_snapshot(event)).count();
+        (count(&self.events[..last]), count(&self.events))
+    }
 }
 
 /// What looking at the states of a run counted.
@@ -135,9 +180,9 @@ pub fn base() -> SimDisk {
     };
     admin.create_topic(&topic("t")).unwrap();
     admin.create_topic(&topic("u").config("klog.durability", "os")).unwrap();
-    let mut world = World { engine: &engine, model: Model::new(), time: NOW - 1_000_000 };
-    world.model.insert("t".into(), TopicModel::default());
-    world.model.insert("u".into(), TopicModel::default());
+    let mut world = World { engine: &engine, model: Model::default(), time: NOW - 1_000_000, altered: 0 };
+    world.model.topics.insert("t".into(), TopicModel::new());
+    world.model.topics.insert("u".into(), TopicModel::new());
     for _ in 0..2 {
         world.append("t", 1);
         world.append("u", 1);
@@ -146,10 +191,37 @@ pub fn base() -> SimDisk {
     disk.duplicate()
 }
 
+/// As [`base`], with so many more records in its metadata, so that the next change or the next but a few takes a snapshot.
+pub fn base_with_long_metadata(records: i64) -> SimDisk {
+    let disk = base();
+    let engine = open(&disk, 1).unwrap();
+    let mut value = records;
+    let log = Path::new(DIR).join("__cluster_metadata-0/00000000000000000000.log");
+    let end = || -> i64 {
+        let bytes = read_whole(&disk, &log).unwrap();
+        let (mut at, mut end) = (0, 0);
+        while at < bytes.len() {
+            let header = BatchHeader::check(&bytes[at..]).unwrap();
+            (at, end) = (at + header.size, header.next_offset().0);
+        }
+        end
+    };
+    while end() < records {
+        value += 1;
+        let changes = BTreeMap::from([("max.compaction.lag.ms".to_owned(), Some(value.to_string()))]);
+        engine.admin().alter_configs(&ConfigResource::Topic("t".into()), &changes).unwrap();
+    }
+    // The process dies: a close would take the snapshot already.
+    std::mem::forget(engine);
+    disk.duplicate()
+}
+
 struct World<'a> {
     engine: &'a Engine,
     model: Model,
     time: i64,
+    /// How many changes of settings there were.
+    altered: i64,
 }
 
 impl World<'_> {
@@ -160,16 +232,32 @@ impl World<'_> {
     fn append_padded(&mut self, topic: &str, later_by: i64, padding: usize) {
         self.time += later_by;
         let value = format!("{topic} record sent at {}{}", self.time, "!".repeat(padding)).into_bytes();
-        let Some(model) = self.model.get_mut(topic) else { return };
+        let Some(model) = self.model.topics.get_mut(topic) else { return };
         let producer = self.engine.producer_with(ProducerConfig { linger_ms: 0, ..ProducerConfig::default() }).unwrap();
-        let record =
-            ProducerRecord { topic, timestamp: Some(self.time), value: Some(&value), ..ProducerRecord::default() };
+        let record = ProducerRecord {
+            topic,
+            partition: Some(0),
+            timestamp: Some(self.time),
+            value: Some(&value),
+            ..ProducerRecord::default()
+        };
         let sent = producer.send_record(&record).unwrap().result().unwrap();
         assert_eq!(sent.offset, model.sent.len() as i64, "offsets are given out one by one");
         model.sent.push(value);
         if topic == "t" {
             model.durable_to = model.sent.len() as i64;
         }
+    }
+
+    /// A value that was not there before, for every setting that is changed.
+    fn next_value(&mut self) -> String {
+        self.altered += 1;
+        format!("{}", 1_100_000 + self.altered)
+    }
+
+    fn alter(&self, resource: ConfigResource, names: &[&str], value: &str) {
+        let changes = names.iter().map(|name| ((*name).to_owned(), Some(value.to_owned()))).collect();
+        self.engine.admin().alter_configs(&resource, &changes).unwrap();
     }
 
     fn run(&mut self, op: Op) {
@@ -182,18 +270,18 @@ impl World<'_> {
             Op::RollWritten => self.append("u", 5000),
             Op::Flush => {
                 self.engine.flush().unwrap();
-                for topic in self.model.values_mut() {
+                for topic in self.model.topics.values_mut() {
                     topic.durable_to = topic.sent.len() as i64;
                 }
             }
             Op::Retention => {
                 admin.delete_old_segments().unwrap();
-                for (name, topic) in &mut self.model {
+                for (name, topic) in &mut self.model.topics {
                     topic.log_start = admin.describe_topic(name).unwrap().partitions[0].log_start_offset;
                 }
             }
             Op::DeleteRecords => {
-                if let Some(topic) = self.model.get_mut("t") {
+                if let Some(topic) = self.model.topics.get_mut("t") {
                     let middle = topic.log_start.midpoint(topic.sent.len() as i64);
                     topic.log_start = admin.delete_records("t", 0, Some(middle)).unwrap();
                 }
@@ -201,20 +289,37 @@ impl World<'_> {
             Op::Create => {
                 match admin.create_topic(&NewTopic::named("new").partitions(2).config("max.message.bytes", "2000")) {
                     Ok(_) => {
-                        let model = TopicModel { max_message_bytes: Some("2000".into()), ..TopicModel::default() };
-                        self.model.insert("new".into(), model);
+                        let max_message_bytes = Some("2000".into());
+                        let model = TopicModel { max_message_bytes, partitions: 2, ..TopicModel::default() };
+                        self.model.topics.insert("new".into(), model);
                     }
                     Err(error) => assert_eq!(error.code(), ErrorCode::TopicAlreadyExists),
                 }
             }
             Op::Alter => {
-                let value = format!("{}", self.time % 1_000_000 + 1_000_000);
-                let changes = BTreeMap::from([("max.message.bytes".to_owned(), Some(value.clone()))]);
-                admin.alter_configs(&ConfigResource::Topic("t".into()), &changes).unwrap();
-                self.model.get_mut("t").unwrap().max_message_bytes = Some(value);
+                let value = self.next_value();
+                self.alter(ConfigResource::Topic("t".into()), &["max.message.bytes"], &value);
+                self.model.topics.get_mut("t").unwrap().max_message_bytes = Some(value);
+            }
+            Op::AlterBoth => {
+                let value = self.next_value();
+                let names = ["max.message.bytes", "segment.bytes"];
+                self.alter(ConfigResource::Topic("t".into()), &names, &value);
+                let topic = self.model.topics.get_mut("t").unwrap();
+                (topic.max_message_bytes, topic.segment_bytes) = (Some(value.clone()), Some(value));
+            }
+            Op::AlterBrokers => {
+                let value = self.next_value();
+                self.alter(ConfigResource::Brokers, &OF_BROKERS, &value);
+                self.model.of_brokers = [Some(value.clone()), Some(value)];
+            }
+            Op::AddPartitions => {
+                let topic = self.model.topics.get_mut("t").unwrap();
+                topic.partitions += 2;
+                admin.add_partitions("t", topic.partitions).unwrap();
             }
             Op::Delete => match admin.delete_topic("u") {
-                Ok(()) => drop(self.model.remove("u")),
+                Ok(()) => drop(self.model.topics.remove("u")),
                 Err(error) => assert_eq!(error.code(), ErrorCode::UnknownTopicOrPartition),
             },
         }
@@ -226,7 +331,7 @@ pub fn run(base: &SimDisk, ops: &[Op]) -> Run {
     let disk = base.duplicate();
     disk.record();
     let engine = open(&disk, 2).unwrap();
-    let mut world = World { engine: &engine, model: found(&engine), time: NOW - 500_000 };
+    let mut world = World { engine: &engine, model: found(&engine), time: NOW - 500_000, altered: 0 };
     let mut steps = vec![(world.model.clone(), world.model.clone())];
     for op in ops {
         disk.note(steps.len() as u64 * 2);
@@ -242,7 +347,12 @@ pub fn run(base: &SimDisk, ops: &[Op]) -> Run {
 /// Everything that an engine shows, as a model in which all of it is durable.
 fn found(engine: &Engine) -> Model {
     let admin = engine.admin();
-    let mut model = Model::new();
+    let of_brokers = admin.describe_configs(&ConfigResource::Brokers).unwrap();
+    let recorded = |name: &&str| {
+        let entry = of_brokers.iter().find(|entry| entry.name == **name).unwrap();
+        entry.value.clone().filter(|_| entry.source == ConfigSource::DefaultBroker)
+    };
+    let mut model = Model { of_brokers: OF_BROKERS.each_ref().map(recorded), ..Model::default() };
     for listed in admin.list_topics().unwrap() {
         let described = admin.describe_topic(&listed.name).unwrap();
         let partition = &described.partitions[0];
@@ -250,8 +360,13 @@ fn found(engine: &Engine) -> Model {
             log_start: partition.log_start_offset,
             durable_to: partition.high_watermark,
             max_message_bytes: described.configs.get("max.message.bytes").cloned(),
+            segment_bytes: described.configs.get("segment.bytes").cloned(),
+            partitions: described.partitions.len() as i32,
             ..TopicModel::default()
         };
+        for other in &described.partitions[1..] {
+            assert_eq!((other.log_start_offset, other.log_end_offset), (0, 0), "nobody sent anything there");
+        }
         assert_eq!(
             partition.high_watermark, partition.log_end_offset,
             "one replica, all of it durable when it is opened"
@@ -280,7 +395,7 @@ fn found(engine: &Engine) -> Model {
             "{}: records are missing at the end",
             listed.name
         );
-        model.insert(listed.name, topic);
+        model.topics.insert(listed.name, topic);
     }
     model
 }
@@ -292,6 +407,10 @@ fn try_found(engine: &Engine) -> Result<Model, String> {
 
 /// Whether what was found keeps what was promised before a step, and has nothing beyond what the step may have done.
 fn compare(found: &Model, before: &Model, after: &Model) -> Result<(), String> {
+    if ![&before.of_brokers, &after.of_brokers].contains(&&found.of_brokers) {
+        return Err(format!("the settings of the brokers are {:?}", found.of_brokers));
+    }
+    let (before, after, found) = (&before.topics, &after.topics, &found.topics);
     for name in before.keys().chain(after.keys()).chain(found.keys()) {
         let what = |what: String| Err(format!("topic {name}: {what}"));
         match (before.get(name), after.get(name), found.get(name)) {
@@ -323,8 +442,12 @@ fn compare(found: &Model, before: &Model, after: &Model) -> Result<(), String> {
                         ));
                     }
                 }
-                if ![&least.max_message_bytes, &most.max_message_bytes].contains(&&found.max_message_bytes) {
-                    return what(format!("max.message.bytes is {:?}", found.max_message_bytes));
+                let settings = |topic: &TopicModel| (topic.max_message_bytes.clone(), topic.segment_bytes.clone());
+                if ![settings(least), settings(most)].contains(&settings(found)) {
+                    return what(format!("its settings are {:?}", settings(found)));
+                }
+                if ![least.partitions, most.partitions].contains(&found.partitions) {
+                    return what(format!("it has {} partitions", found.partitions));
                 }
             }
         }
@@ -412,13 +535,13 @@ fn look(disk: &SimDisk, before: &Model, after: &Model, deeper: Option<&SimRandom
             .map_err(|what| format!("after a second cut: {what}"))?;
     }
     // What was found can be written to, and read after an orderly end.
-    let mut world = World { engine: &engine, model: shown, time: NOW - 1000 };
+    let mut world = World { engine: &engine, model: shown, time: NOW - 1000, altered: 0 };
     world.append("t", 1);
     let expected = world.model.clone();
     engine.close().map_err(|error| format!("it does not close: {error}"))?;
     let engine = open(&disk.duplicate(), 5).map_err(|error| format!("it does not open again: {error}"))?;
     let again = try_found(&engine)?;
-    if again.get("t").map(|t| &t.sent) != expected.get("t").map(|t| &t.sent) {
+    if again.topics.get("t").map(|t| &t.sent) != expected.topics.get("t").map(|t| &t.sent) {
         return Err("after an append and an orderly end other records are there".into());
     }
     Ok(())
