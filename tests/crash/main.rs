@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
 
 mod adopting;
+mod epochs;
 mod power_cut;

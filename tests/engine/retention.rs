@@ -1,5 +1,6 @@
 //! What is deleted, and what is not.
 
+use klog::sys::Disk;
 use klog::{Engine, ErrorCode, OffsetSpec, Start};
 
 use crate::steps::{
@@ -21,6 +22,7 @@ on_both_disks!(
     records_are_deleted_up_to_the_middle_of_a_batch,
     deleting_records_beyond_what_is_visible_is_refused,
     what_was_deleted_stays_deleted,
+    what_was_deleted_in_the_middle_of_a_segment_stays_deleted,
     a_topic_that_became_empty_goes_on_where_it_was,
     cleaning_up_is_up_to_the_topic,
 );
@@ -211,6 +213,38 @@ fn what_was_deleted_stays_deleted(world: &World) {
     assert!(offsets(&engine, "t").is_empty());
     let partition = describe(&engine, "t");
     assert_eq!((partition.log_start_offset, partition.log_end_offset), (3, 3));
+}
+
+/// No segment can go, so the checkpoint alone says where the log starts.
+fn what_was_deleted_in_the_middle_of_a_segment_stays_deleted(world: &World) {
+    let engine = world.open();
+    for pair in [["a", "b"], ["c", "d"], ["e", "f"]] {
+        send_batch(&engine, "t", &pair, &[]);
+    }
+    let bytes = world.bytes("t-0/00000000000000000000.log");
+    assert_eq!(engine.admin().delete_records("t", 0, Some(3)).unwrap(), 3);
+    let check = |engine: &Engine, when: &str| {
+        assert_eq!(offsets(engine, "t"), [3, 4, 5], "{when}");
+        assert_eq!(engine.admin().list_offset("t", 0, OffsetSpec::Earliest).unwrap().offset, 3, "{when}");
+        assert_eq!(engine.admin().delete_old_segments().unwrap(), 0, "{when}");
+        assert_eq!((bases(world, "t-0"), world.bytes("t-0/00000000000000000000.log")), (vec![0], bytes.clone()));
+        let message = refused(engine.admin().list_batches("t", 0, 2, 1), ErrorCode::OffsetOutOfRange);
+        names(&message, &["t-0", "2", "3"]);
+    };
+    check(&engine, "at once");
+    engine.close().unwrap();
+    for orderly in [true, false, false] {
+        if !orderly {
+            let _ = world.sys.disk.remove_file(&world.dir.join(".kafka_cleanshutdown"));
+        }
+        let engine = world.open();
+        check(&engine, if orderly { "after an orderly end" } else { "after the death of the process" });
+        assert!(engine.report().unwrap().is_empty(), "{}", engine.report().unwrap());
+        engine.close().unwrap();
+    }
+    let engine = world.open();
+    assert_eq!(send(&engine, "t", "g"), 6);
+    assert_eq!(engine.admin().delete_records("t", 0, Some(2)).unwrap(), 3, "it never goes back");
 }
 
 fn a_topic_that_became_empty_goes_on_where_it_was(world: &World) {

@@ -1,7 +1,8 @@
 //! Several threads at once, in real time: order, group flush, waking and being woken.
 
 use std::collections::BTreeMap;
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ on_both_disks!(
     a_lingering_batch_is_written_by_nobodys_call,
     what_is_not_flushed_becomes_visible_by_nobodys_call,
     closing_ends_a_poll_that_waits,
+    an_append_beside_a_close_is_acknowledged_or_answers_closed,
 );
 
 /// So long that a test that has to wait for its end has failed.
@@ -178,6 +180,76 @@ fn closing_ends_a_poll_that_waits(world: &World) {
         refused(consumer.poll(FOR_EVER), ErrorCode::Closed);
     });
     waker.wake();
+}
+
+/// Threads send without a pause while the engine is closed, each time a little later. What was acknowledged is there, what is
+/// there was sent, and behind the mark of an orderly end nothing is written.
+fn an_append_beside_a_close_is_acknowledged_or_answers_closed(world: &World) {
+    let (mut acknowledged, mut closed, mut unsure) = (0, 0, 0);
+    for round in 0..30 {
+        let engine = open(world);
+        let begin = describe_end(&engine);
+        let ends = Mutex::new(BTreeMap::new());
+        let sent = AtomicUsize::new(0);
+        let after = thread::scope(|scope| {
+            let settings: [&[(&str, &str)]; 4] =
+                [&[], &[("acks", "1")], &[("linger.ms", "1"), ("batch.size", "200")], &[("klog.durability", "os")]];
+            for (thread, settings) in settings.into_iter().enumerate() {
+                let producer = producer(&engine, settings);
+                let (ends, sent) = (&ends, &sent);
+                scope.spawn(move || {
+                    for number in 0.. {
+                        let value = format!("{round} {thread} {number}");
+                        let result = producer.send("t", None, Some(value.as_bytes())).and_then(|sent| sent.result());
+                        let over = result.is_err();
+                        ends.lock().unwrap().insert(value, result.map(|sent| sent.offset));
+                        sent.fetch_add(1, Ordering::SeqCst);
+                        if over {
+                            return;
+                        }
+                    }
+                });
+            }
+            while sent.load(Ordering::SeqCst) < 5 + round * 3 {
+                thread::yield_now();
+            }
+            engine.close().unwrap();
+            assert!(world.exists(&world.dir.join(".kafka_cleanshutdown")));
+            world.contents()
+        });
+        assert!(world.contents() == after, "round {round}: something was written behind the end");
+        let engine = open(world);
+        assert!(engine.report().unwrap().is_empty(), "round {round}: {}", engine.report().unwrap());
+        let found: BTreeMap<String, i64> =
+            crate::steps::read(&engine, "t").into_iter().skip(begin).map(|(offset, value)| (value, offset)).collect();
+        assert_eq!(describe_end(&engine), begin + found.len(), "round {round}: a record is there twice");
+        let ends = ends.into_inner().unwrap();
+        assert!(found.keys().all(|value| ends.contains_key(value)), "round {round}: nobody sent that");
+        for (value, end) in &ends {
+            match end {
+                Ok(offset) => {
+                    assert_eq!(found.get(value), Some(offset), "round {round}: '{value}' was acknowledged");
+                    acknowledged += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.code(), ErrorCode::Closed, "round {round}: {error}");
+                    closed += 1;
+                    unsure += usize::from(found.contains_key(value));
+                }
+            }
+        }
+        engine.close().unwrap();
+    }
+    println!("{acknowledged} acknowledged, {closed} answered closed, {unsure} of them are there");
+    assert_eq!(closed, 30 * 4);
+}
+
+/// How many records `t` has; it is made if it is not there.
+fn describe_end(engine: &Engine) -> usize {
+    if engine.admin().describe_topic("t").is_err() {
+        create(engine, "t", &[]);
+    }
+    crate::steps::describe(engine, "t").log_end_offset as usize
 }
 
 /// One flush serves everybody who waits: with many threads there are fewer syncs than records, never more.
