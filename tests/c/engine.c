@@ -59,7 +59,7 @@ static void a_path_is_any_bytes(const char *dir) {
   OK(klog_engine_open(path(dir, "caf\xe9"), NULL, &engine, &error));
   OK(klog_engine_close(engine, -1, &error));
   klog_engine_free(engine);
-  FAILS(KLOG_E_IO, "", klog_engine_open("", NULL, &engine, &error));
+  FAILS(KLOG_E_INVALID, "empty", klog_engine_open("", NULL, &engine, &error));
 }
 
 static void a_closed_engine_says_so_everywhere(const char *dir) {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use klog::sys::{Disk, LockKind, LockRange, Locks, Open, SimClock, SimDisk, Sys};
-use klog::{Engine, ErrorCode, Mode, OpenOptions, Start, TimestampMs};
+use klog::{Engine, ErrorCode, Mode, OpenOptions, Retention, Start, TimestampMs};
 
 use crate::steps::{consumer_of, drain, names, offsets, read, refused, send};
 use crate::world::{NOW, World, on_both_disks};
@@ -13,6 +13,7 @@ on_both_disks!(
     a_missing_directory_is_not_made_by_the_other_modes,
     an_empty_directory_is_no_log_directory_and_stays_empty,
     a_file_in_the_place_of_the_directory_is_refused,
+    an_empty_path_is_refused_with_what_was_probably_meant,
     a_directory_with_foreign_files_is_refused_and_left_alone,
     dot_files_of_others_are_no_hindrance,
     a_second_opener_is_told_who_is_first,
@@ -61,6 +62,14 @@ fn a_file_in_the_place_of_the_directory_is_refused(world: &World) {
         names(&message, &[path.to_str().unwrap()]);
     }
     assert_eq!(world.bytes("file"), b"not a directory");
+}
+
+/// The system's own word for it, "No such file", says nothing when there is no name to it.
+fn an_empty_path_is_refused_with_what_was_probably_meant(world: &World) {
+    for mode in ALL_MODES {
+        names(&refused(world.options().mode(mode).open(""), ErrorCode::InvalidRequest), &["path", "empty", "'.'"]);
+    }
+    names(&refused(world.options().adopt("", Retention::FOREVER), ErrorCode::InvalidRequest), &["path", "empty"]);
 }
 
 fn a_directory_with_foreign_files_is_refused_and_left_alone(world: &World) {

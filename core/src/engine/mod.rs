@@ -132,7 +132,7 @@ impl OpenOptions {
     ///
     /// # Errors
     /// `Locked` when another process has it; `KafkaStorageError` when it is no log directory or the disk refuses;
-    /// `Unsupported` for a directory that klog only reads.
+    /// `Unsupported` for a directory that klog only reads; `InvalidRequest` for an empty path.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Engine> {
         let sys = self.sys.clone().unwrap_or_else(Sys::real);
         Engine::start(path.as_ref().to_path_buf(), sys, self)

@@ -39,6 +39,10 @@ pub(super) fn open(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Open
 }
 
 pub(super) fn check_dir(path: &Path, sys: &Sys) -> Result<()> {
+    if path.as_os_str().is_empty() {
+        let what = "the path of the directory is empty; '.' is the one that the program runs in";
+        return Err(Error::new(ErrorCode::InvalidRequest, what));
+    }
     match sys.disk.stat(path) {
         Ok(stat) if stat.is_dir => Ok(()),
         Ok(_) => {
