@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use klog::{ErrorCode, Start, TopicPartition};
+use klog::{Engine, ErrorCode, ProducerRecord, Start, TopicPartition};
 
-use crate::steps::{consumer, consumer_of, drain, names, refused, send, send_at, send_batch, values};
+use crate::steps::{consumer, consumer_of, drain, names, producer, refused, send, send_at, send_batch, values};
 use crate::world::{NOW, World, on_both_disks};
 
 on_both_disks!(
@@ -12,6 +12,8 @@ on_both_disks!(
     reading_by_time_begins_at_the_first_record_that_is_not_older,
     reading_begins_in_the_middle_of_a_batch,
     partitions_come_and_go,
+    partitions_that_are_added_to_a_whole_topic_are_read_from_their_start,
+    a_partition_that_was_assigned_by_name_is_not_moved_when_its_topic_is_followed,
     seeking_moves_a_partition,
     a_paused_partition_is_left_out,
     the_position_is_the_next_offset,
@@ -79,6 +81,47 @@ fn partitions_come_and_go(world: &World) {
     refused(consumer.position("t", 0), ErrorCode::NotAssigned);
     consumer.assign("u", 0, Start::Earliest).unwrap();
     assert_eq!(values(&drain(&mut consumer)), ["two"]);
+}
+
+fn send_to(engine: &Engine, partition: i32, value: &str) {
+    let value = Some(value.as_bytes());
+    let record = ProducerRecord { topic: "t", partition: Some(partition), value, ..ProducerRecord::default() };
+    producer(engine, &[]).send_record(&record).unwrap().result().unwrap();
+}
+
+fn partitions_that_are_added_to_a_whole_topic_are_read_from_their_start(world: &World) {
+    let engine = world.open();
+    send(&engine, "t", "before");
+    let mut follower = consumer(&engine, &[]);
+    follower.assign_topics(&["t"], Start::Latest).unwrap();
+    let mut named = consumer_of(&engine, "t", Start::Latest);
+    assert_eq!(drain(&mut follower), []);
+    engine.admin().add_partitions("t", 3).unwrap();
+    send_to(&engine, 1, "one");
+    send_to(&engine, 2, "two");
+    let mut found = drain(&mut follower);
+    found.sort();
+    assert_eq!(found, [(0, "one".to_owned()), (0, "two".to_owned())]);
+    assert_eq!(follower.assignment().len(), 3);
+    assert_eq!(drain(&mut named), []);
+    assert_eq!(named.assignment(), [TopicPartition::new("t", 0)]);
+    follower.unassign();
+    engine.admin().add_partitions("t", 4).unwrap();
+    send_to(&engine, 3, "three");
+    assert_eq!(drain(&mut follower), []);
+}
+
+/// It was put back to its start, and what was before the offset was read.
+fn a_partition_that_was_assigned_by_name_is_not_moved_when_its_topic_is_followed(world: &World) {
+    let engine = world.open();
+    send(&engine, "t", "before");
+    let mut consumer = consumer(&engine, &[]);
+    consumer.assign_topics(&["t"], Start::Latest).unwrap();
+    engine.admin().add_partitions("t", 2).unwrap();
+    send_to(&engine, 1, "old");
+    send_to(&engine, 1, "new");
+    consumer.assign("t", 1, Start::Offset(1)).unwrap();
+    assert_eq!(values(&drain(&mut consumer)), ["new"]);
 }
 
 fn seeking_moves_a_partition(world: &World) {

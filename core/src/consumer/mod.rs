@@ -155,7 +155,8 @@ impl Consumer {
         Ok(())
     }
 
-    /// Takes all partitions of topics in, and those that are added later, which are read from their start.
+    /// Takes all partitions of topics in, and those that are added later, which are read from their start unless they are
+    /// assigned by name before a poll finds them.
     ///
     /// # Errors
     /// Those of [`assign`](Self::assign).
@@ -173,18 +174,17 @@ impl Consumer {
         Ok(())
     }
 
-    /// Takes in what was added to whole topics since they were assigned.
+    /// Takes in what was added to whole topics since they were assigned, but for what was assigned by name since.
     fn follow_topics(&mut self) -> Result<()> {
         for index in 0..self.topics.len() {
-            let (topic, known) = &mut self.topics[index];
-            let added = *known..topic.partition_count();
-            if added.is_empty() {
-                continue;
-            }
-            *known = added.end;
-            let name = topic.name.clone();
-            for partition in added {
-                self.assign(&name, partition, Start::Earliest)?;
+            let added = |(topic, known): &(Arc<Topic>, i32)| {
+                (*known < topic.partition_count()).then(|| (topic.name.clone(), *known))
+            };
+            while let Some((name, partition)) = added(&self.topics[index]) {
+                if !self.readers.iter().any(|reader| reader.is(&name, partition)) {
+                    self.assign(&name, partition, Start::Earliest)?;
+                }
+                self.topics[index].1 += 1;
             }
         }
         Ok(())
