@@ -140,7 +140,8 @@ typedef struct klog_batch klog_batch;
  *  the caller frees it. NULL is all defaults. For klog_engine_open() there are
  *  also "mode" (r, rw, or rwc, which makes the directory and is the default),
  *  "read.only" (true is mode r) and "assume.lost" (ids of brokers whose
- *  directories are gone for good, with commas between). */
+ *  directories are gone for good, with commas between). What brokers say for all
+ *  topics, "log.retention.ms" for example, is for klog_topic_configure(). */
 typedef struct klog_config klog_config;
 
 /** Reads the partitions that are assigned to it. */
@@ -300,8 +301,9 @@ KLOG_API klog_config *klog_config_new(void);
 
 /** Set a key. KLOG_E_CONFIG for an unknown key, which names the nearest known
  *  one, and for a bad value, which names the bounds; nothing changes then. A
- *  value of NULL takes the key back to its default, also in klog_topic_alter().
- *  Keys that end in .ms are in ms, those that end in .bytes in bytes. */
+ *  value of NULL takes the key back to its default, also in
+ *  klog_topic_configure(). Keys that end in .ms are in ms, those that end in
+ *  .bytes in bytes. */
 KLOG_API klog_status klog_config_set(klog_config *config,
                                      const char *key,
                                      const char *value,
@@ -413,14 +415,28 @@ KLOG_API klog_status klog_topic_create(klog_admin *admin,
                                        const klog_config *config,
                                        klog_error **error);
 
-/** Change options of a topic; they are in force, durably, on return. Every key
- *  of changes must be an option of topics; one that was set to NULL goes back to
- *  its default. KLOG_E_UNKNOWN_TOPIC; KLOG_E_CONFIG for another key;
- *  KLOG_E_UNSUPPORTED; KLOG_E_READ_ONLY. Nothing is changed then. */
-KLOG_API klog_status klog_topic_alter(klog_admin *admin,
-                                      const char *topic,
-                                      const klog_config *changes,
-                                      klog_error **error);
+/** Give a topic more partitions, total in all; they are there, durably, on
+ *  return, and producers use them from their next message on. Messages with a
+ *  key go to other partitions than those with the same key before.
+ *  KLOG_E_INVALID when total is not larger than what there is: partitions never
+ *  become fewer; KLOG_E_UNKNOWN_TOPIC names the nearest topic; KLOG_E_READ_ONLY.
+ *  Nothing is changed then. */
+KLOG_API klog_status klog_topic_add_partitions(klog_admin *admin,
+                                               const char *topic,
+                                               int32_t total,
+                                               klog_error **error);
+
+/** Change options of a topic or, with a topic of NULL, what all brokers say for
+ *  topics that say nothing themselves, by the names that brokers have for it
+ *  ("log.retention.ms"). They are in force, durably, on return; others stay as
+ *  they are. Every key of changes must be such an option; one that was set to
+ *  NULL goes back to what holds without it. KLOG_E_UNKNOWN_TOPIC; KLOG_E_CONFIG
+ *  for another key, and for one that is given when opening; KLOG_E_UNSUPPORTED;
+ *  KLOG_E_READ_ONLY. Nothing is changed then. */
+KLOG_API klog_status klog_topic_configure(klog_admin *admin,
+                                          const char *topic,
+                                          const klog_config *changes,
+                                          klog_error **error);
 
 /** Remove a topic with all its records; it is gone, durably, on return.
  *  KLOG_E_UNKNOWN_TOPIC names the nearest topic; KLOG_E_INVALID for one of
@@ -435,13 +451,18 @@ KLOG_API klog_status klog_topic_list(klog_admin *admin,
                                      klog_rows **out,
                                      klog_error **error);
 
-/** The options that a topic has of its own: key, value. All others are as the
- *  cluster has them. Free it with klog_rows_free(). KLOG_E_UNKNOWN_TOPIC names
- *  the nearest topic. */
-KLOG_API klog_status klog_topic_config_list(klog_admin *admin,
-                                            const char *topic,
-                                            klog_rows **out,
-                                            klog_error **error);
+/** Every option of a topic or, with NULL, of the brokers, with the value that
+ *  holds: key, value, source, read_only, type, bounds, doc; by key. A value is
+ *  null where nothing is set. source is Kafka's word for where it comes from:
+ *  DYNAMIC_TOPIC_CONFIG, DYNAMIC_BROKER_CONFIG, DYNAMIC_DEFAULT_BROKER_CONFIG
+ *  (all brokers), STATIC_BROKER_CONFIG (given when opening) or DEFAULT_CONFIG;
+ *  NOT_ADOPTED is klog's, for a directory that nothing is deleted from before it
+ *  is adopted. read_only is 1 for what klog_topic_configure() cannot change.
+ *  Free it with klog_rows_free(). KLOG_E_UNKNOWN_TOPIC names the nearest topic. */
+KLOG_API klog_status klog_config_list(klog_admin *admin,
+                                      const char *topic,
+                                      klog_rows **out,
+                                      klog_error **error);
 
 /** The partitions of a topic or, with NULL, of all: topic, partition, leader,
  *  leader_epoch, replicas, isr, log_start_offset, last_stable_offset,
@@ -576,7 +597,8 @@ KLOG_API klog_status klog_consumer_assign(klog_consumer *consumer,
                                           int64_t offset,
                                           klog_error **error);
 
-/** Add all partitions of a topic, in the same way. */
+/** Add all partitions of a topic, in the same way, and those that it is given
+ *  later, which are read from their first record. */
 KLOG_API klog_status klog_consumer_assign_topic(klog_consumer *consumer,
                                                 const char *topic,
                                                 int64_t offset,

@@ -17,7 +17,8 @@ use crate::status::klog_status_code::KLOG_E_CONFIG;
 /// engine, its topics, producers and consumers: each takes what is its own, copies it, and leaves the rest; the caller
 /// frees it. NULL is all defaults. For klog_engine_open() there are also "mode" (r, rw, or rwc, which makes the directory
 /// and is the default), "read.only" (true is mode r) and "assume.lost" (ids of brokers whose directories are gone for
-/// good, with commas between).
+/// good, with commas between). What brokers say for all topics, "log.retention.ms" for example, is for
+/// klog_topic_configure().
 #[derive(Debug)]
 pub struct klog_config {
     settings: Mutex<Settings>,
@@ -42,14 +43,16 @@ impl<'c> Caller<'c> {
 
 /// A table of options.
 pub(crate) trait Options: Default {
-    const TABLE: &'static [&'static str];
+    fn names() -> Vec<&'static str>;
     fn put(&mut self, name: &str, value: &str) -> klog::Result<()>;
 }
 
 macro_rules! tables {
     ($($table:ident),*) => { $(
         impl Options for $table {
-            const TABLE: &'static [&'static str] = $table::NAMES;
+            fn names() -> Vec<&'static str> {
+                $table::NAMES.to_vec()
+            }
             fn put(&mut self, name: &str, value: &str) -> klog::Result<()> {
                 self.set(name, value)
             }
@@ -57,6 +60,25 @@ macro_rules! tables {
     )* };
 }
 tables!(Opening, EngineConfig, TopicConfig, ProducerConfig, ConsumerConfig);
+
+/// What brokers say for all topics: settings of topics, by the names that brokers have for them.
+#[derive(Debug, Default)]
+pub(crate) struct OfBrokers(pub(crate) TopicConfig);
+
+impl Options for OfBrokers {
+    fn names() -> Vec<&'static str> {
+        TopicConfig::BROKER_NAMES.iter().copied().flatten().collect()
+    }
+
+    fn put(&mut self, name: &str, value: &str) -> klog::Result<()> {
+        let of_topics = TopicConfig::of_broker_name(name).unwrap_or(name);
+        // What is refused is refused by the name that was given.
+        self.0.set(of_topics, value).map_err(|error| match error.message().strip_prefix(of_topics) {
+            Some(rest) => klog::Error::new(error.code(), format!("{name}{rest}")),
+            None => error,
+        })
+    }
+}
 
 /// How to open an engine, beside the engine's own options.
 #[derive(Debug, Default)]
@@ -118,7 +140,8 @@ impl klog_config {
 
     /// The same as text.
     pub(crate) fn texts<T: Options>(&self) -> BTreeMap<String, String> {
-        let known = self.changes().into_iter().filter(|(name, _)| T::TABLE.contains(&name.as_str()));
+        let names = T::names();
+        let known = self.changes().into_iter().filter(|(name, _)| names.contains(&name.as_str()));
         known.filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
@@ -133,22 +156,36 @@ impl klog_config {
     }
 }
 
+/// Calls the function of each table of options.
+macro_rules! of_all_tables {
+    ($function:ident ( $($argument:expr),* )) => {
+        [
+            $function::<Opening>($($argument),*),
+            $function::<EngineConfig>($($argument),*),
+            $function::<TopicConfig>($($argument),*),
+            $function::<OfBrokers>($($argument),*),
+            $function::<ProducerConfig>($($argument),*),
+            $function::<ConsumerConfig>($($argument),*),
+        ]
+    };
+}
+
 /// Whether any table takes the setting. A name that is in several is good if it is good for one.
 fn check(name: &str, value: Option<&str>) -> Result<(), Failure> {
     fn ask<T: Options>(name: &str, value: Option<&str>) -> Option<klog::Result<()>> {
-        T::TABLE.contains(&name).then(|| value.map_or(Ok(()), |value| T::default().put(name, value)))
+        T::names().contains(&name).then(|| value.map_or(Ok(()), |value| T::default().put(name, value)))
     }
-    let tables =
-        [ask::<Opening>, ask::<EngineConfig>, ask::<TopicConfig>, ask::<ProducerConfig>, ask::<ConsumerConfig>];
-    let answers = tables.iter().filter_map(|ask| ask(name, value));
+    let answers = of_all_tables!(ask(name, value)).into_iter().flatten();
     let answer = answers.reduce(|one, other| if one.is_ok() { one } else { other.or(one) });
     Ok(answer.unwrap_or_else(|| Err(unknown(name)))?)
 }
 
 fn unknown(name: &str) -> klog::Error {
-    let tables =
-        [Opening::TABLE, EngineConfig::TABLE, TopicConfig::TABLE, ProducerConfig::TABLE, ConsumerConfig::TABLE];
-    let hint = nearest(name, &tables.concat()).map(|known| format!("; did you mean '{known}'?")).unwrap_or_default();
+    fn names<T: Options>() -> Vec<&'static str> {
+        T::names()
+    }
+    let names = of_all_tables!(names()).concat();
+    let hint = nearest(name, &names).map(|known| format!("; did you mean '{known}'?")).unwrap_or_default();
     klog::Error::new(ErrorCode::InvalidConfig, format!("there is no option '{name}'{hint}"))
 }
 
@@ -180,7 +217,7 @@ pub unsafe extern "C" fn klog_config_new() -> *mut klog_config {
 }
 
 /// Set a key. KLOG_E_CONFIG for an unknown key, which names the nearest known one, and for a bad value, which names the
-/// bounds; nothing changes then. A value of NULL takes the key back to its default, also in klog_topic_alter(). Keys that
+/// bounds; nothing changes then. A value of NULL takes the key back to its default, also in klog_topic_configure(). Keys that
 /// end in .ms are in ms, those that end in .bytes in bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn klog_config_set(

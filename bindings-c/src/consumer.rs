@@ -123,7 +123,7 @@ pub unsafe extern "C" fn klog_consumer_assign(
     }
 }
 
-/// Add all partitions of a topic, in the same way.
+/// Add all partitions of a topic, in the same way, and those that it is given later, which are read from their first record.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn klog_consumer_assign_topic(
     consumer: *mut klog_consumer,

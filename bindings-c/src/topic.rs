@@ -1,4 +1,4 @@
-//! Topics and partitions: making, looking at, and taking away.
+//! Topics, partitions and their settings: making, looking at, changing, and taking away.
 
 use std::ffi::c_char;
 
@@ -53,11 +53,34 @@ pub unsafe extern "C" fn klog_topic_create(
     }
 }
 
-/// Change options of a topic; they are in force, durably, on return. Every key of changes must be an option of topics; one
-/// that was set to NULL goes back to its default. KLOG_E_UNKNOWN_TOPIC; KLOG_E_CONFIG for another key; KLOG_E_UNSUPPORTED;
+/// Give a topic more partitions, total in all; they are there, durably, on return, and producers use them from their next
+/// message on. Messages with a key go to other partitions than those with the same key before. KLOG_E_INVALID when total is
+/// not larger than what there is: partitions never become fewer; KLOG_E_UNKNOWN_TOPIC names the nearest topic;
 /// KLOG_E_READ_ONLY. Nothing is changed then.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn klog_topic_alter(
+pub unsafe extern "C" fn klog_topic_add_partitions(
+    admin: *mut klog_admin,
+    topic: *const c_char,
+    total: i32,
+    error: *mut *mut klog_error,
+) -> klog_status {
+    // SAFETY: the body hands on nothing but the arguments.
+    unsafe {
+        enter(error, |c| {
+            let topic = c.text(topic, "topic")?;
+            c.handle(admin)?.admin.add_partitions(topic, total)?;
+            Ok(())
+        })
+    }
+}
+
+/// Change options of a topic or, with a topic of NULL, what all brokers say for topics that say nothing themselves, by the
+/// names that brokers have for it ("log.retention.ms"). They are in force, durably, on return; others stay as they are.
+/// Every key of changes must be such an option; one that was set to NULL goes back to what holds without it.
+/// KLOG_E_UNKNOWN_TOPIC; KLOG_E_CONFIG for another key, and for one that is given when opening; KLOG_E_UNSUPPORTED;
+/// KLOG_E_READ_ONLY. Nothing is changed then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn klog_topic_configure(
     admin: *mut klog_admin,
     topic: *const c_char,
     changes: *const klog_config,
@@ -66,10 +89,15 @@ pub unsafe extern "C" fn klog_topic_alter(
     // SAFETY: the body hands on nothing but the arguments.
     unsafe {
         enter(error, |c| {
-            let (topic, changes) = (c.text(topic, "topic")?, c.handle(changes)?.changes());
-            Ok(c.handle(admin)?.admin.alter_configs(&ConfigResource::Topic(topic.to_owned()), &changes)?)
+            let (of, changes) = (resource(c.optional_text(topic, "topic")?), c.handle(changes)?.changes());
+            Ok(c.handle(admin)?.admin.alter_configs(&of, &changes)?)
         })
     }
+}
+
+/// What settings belong to: a topic or, without one, all brokers.
+fn resource(topic: Option<&str>) -> ConfigResource {
+    topic.map_or(ConfigResource::Brokers, |topic| ConfigResource::Topic(topic.to_owned()))
 }
 
 /// Remove a topic with all its records; it is gone, durably, on return. KLOG_E_UNKNOWN_TOPIC names the nearest topic;
@@ -118,10 +146,14 @@ pub unsafe extern "C" fn klog_topic_list(
     }
 }
 
-/// The options that a topic has of its own: key, value. All others are as the cluster has them. Free it with
-/// klog_rows_free(). KLOG_E_UNKNOWN_TOPIC names the nearest topic.
+/// Every option of a topic or, with NULL, of the brokers, with the value that holds: key, value, source, read_only, type,
+/// bounds, doc; by key. A value is null where nothing is set. source is Kafka's word for where it comes from:
+/// DYNAMIC_TOPIC_CONFIG, DYNAMIC_BROKER_CONFIG, DYNAMIC_DEFAULT_BROKER_CONFIG (all brokers), STATIC_BROKER_CONFIG (given
+/// when opening) or DEFAULT_CONFIG; NOT_ADOPTED is klog's, for a directory that nothing is deleted from before it is adopted.
+/// read_only is 1 for what klog_topic_configure() cannot change. Free it with klog_rows_free(). KLOG_E_UNKNOWN_TOPIC names
+/// the nearest topic.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn klog_topic_config_list(
+pub unsafe extern "C" fn klog_config_list(
     admin: *mut klog_admin,
     topic: *const c_char,
     out: *mut *mut klog_rows,
@@ -131,10 +163,26 @@ pub unsafe extern "C" fn klog_topic_config_list(
     unsafe {
         enter(error, |c| {
             let out = c.out(out, "out", std::ptr::null_mut())?;
-            let topic = c.text(topic, "topic")?;
-            let mut rows = klog_rows::new([("key", Text), ("value", Text)]);
-            for (key, value) in &c.handle(admin)?.admin.describe_topic(topic)?.configs {
-                rows.push([key.as_str().into(), value.as_str().into()]);
+            let of = resource(c.optional_text(topic, "topic")?);
+            let mut rows = klog_rows::new([
+                ("key", Text),
+                ("value", Text),
+                ("source", Text),
+                ("read_only", Int),
+                ("type", Text),
+                ("bounds", Text),
+                ("doc", Text),
+            ]);
+            for entry in &c.handle(admin)?.admin.describe_configs(&of)? {
+                rows.push([
+                    entry.name.as_str().into(),
+                    entry.value.as_deref().into(),
+                    entry.source.name().into(),
+                    entry.is_read_only.into(),
+                    entry.kind.into(),
+                    entry.bounds.as_deref().into(),
+                    entry.doc.into(),
+                ]);
             }
             out.give(rows);
             Ok(())

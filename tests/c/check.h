@@ -78,4 +78,21 @@ static inline int has_value(const klog_record *record, const char *text) {
          memcmp(record->value, text, strlen(text)) == 0;
 }
 
+/* The row that has this text in a column. It must be there. */
+static inline size_t row_of(const klog_rows *rows, const char *column, const char *text) {
+  size_t row, count = klog_rows_len(rows);
+  for (row = 0; row < count; row++) {
+    const char *cell = klog_rows_text(rows, row, column);
+    if (cell != NULL && strcmp(cell, text) == 0) return row;
+  }
+  fprintf(stderr, "no row has '%s' as its %s\n", text, column);
+  exit(1);
+}
+
+/* Whether a cell is this text; NULL is that it is null. */
+static inline int is_text(const klog_rows *rows, size_t row, const char *column, const char *text) {
+  const char *cell = klog_rows_text(rows, row, column);
+  return cell == NULL || text == NULL ? cell == text : strcmp(cell, text) == 0;
+}
+
 #endif

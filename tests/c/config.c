@@ -45,6 +45,19 @@ static void a_bad_value_is_refused_and_changes_nothing(void) {
   klog_config_free(config);
 }
 
+static void what_brokers_say_for_all_topics_has_names_of_its_own(void) {
+  klog_config *config = klog_config_new();
+  OK(klog_config_set(config, "log.retention.ms", "-1", &error));
+  CHECK(strcmp(klog_config_get(config, "log.retention.ms"), "-1") == 0);
+  FAILS(KLOG_E_CONFIG, "log.retention.ms is 'long'",
+        klog_config_set(config, "log.retention.ms", "long", &error));
+  FAILS(KLOG_E_CONFIG, "log.segment.bytes is 13; allowed are",
+        klog_config_set(config, "log.segment.bytes", "13", &error));
+  FAILS(KLOG_E_CONFIG, "did you mean 'log.roll.ms'?",
+        klog_config_set(config, "log.rol.ms", "1", &error));
+  klog_config_free(config);
+}
+
 static void a_key_of_several_takes_what_any_of_them_takes(void) {
   klog_config *config = klog_config_new();
   klog_engine *engine = NULL;
@@ -109,10 +122,8 @@ static void one_config_serves_them_all(const char *dir) {
   OK(klog_partition_list(admin, "orders", &rows, &error));
   CHECK(klog_rows_len(rows) == 3);
   klog_rows_free(rows);
-  OK(klog_topic_config_list(admin, "orders", &rows, &error));
-  CHECK(klog_rows_len(rows) == 1);
-  CHECK(strcmp(klog_rows_text(rows, 0, "key"), "retention.ms") == 0);
-  CHECK(strcmp(klog_rows_text(rows, 0, "value"), "60000") == 0);
+  OK(klog_config_list(admin, "orders", &rows, &error));
+  CHECK(is_text(rows, row_of(rows, "key", "retention.ms"), "value", "60000"));
   klog_rows_free(rows);
   OK(klog_producer_send_wait(producer, &m, 1, -1, NULL, &error));
 
@@ -137,6 +148,7 @@ int main(int argc, char **argv) {
   what_was_set_can_be_read();
   an_unknown_key_is_refused_with_the_nearest();
   a_bad_value_is_refused_and_changes_nothing();
+  what_brokers_say_for_all_topics_has_names_of_its_own();
   a_key_of_several_takes_what_any_of_them_takes();
   lines_are_taken_all_or_none();
   one_config_serves_them_all(argv[1]);

@@ -218,6 +218,21 @@ static void whole_topics_are_assigned_and_given_back(void) {
   klog_consumer_free(consumer);
 }
 
+static void partitions_that_a_topic_is_given_later_are_read_too(void) {
+  klog_consumer *consumer = open_consumer("");
+  klog_rows *rows = NULL;
+  OK(klog_topic_create(admin, "growing", 1, 1, NULL, &error));
+  OK(klog_consumer_assign_topic(consumer, "growing", KLOG_LATEST, &error));
+  OK(klog_topic_add_partitions(admin, "growing", 2, &error));
+  send("growing", 1, "new");
+  next_is(consumer, "new");
+  CHECK(poll_now(consumer) == NULL);
+  OK(klog_consumer_assignment(consumer, &rows, &error));
+  CHECK(klog_rows_len(rows) == 2);
+  klog_rows_free(rows);
+  klog_consumer_free(consumer);
+}
+
 static void a_paused_partition_is_left_out(void) {
   klog_consumer *consumer = open_consumer("");
   OK(klog_consumer_assign_topic(consumer, "wide", KLOG_EARLIEST, &error));
@@ -400,6 +415,7 @@ int main(int argc, char **argv) {
   a_position_goes_where_it_is_sent();
   a_position_outside_the_log_is_reset_or_told();
   whole_topics_are_assigned_and_given_back();
+  partitions_that_a_topic_is_given_later_are_read_too();
   a_paused_partition_is_left_out();
   a_poll_returns_no_more_than_was_asked_for();
   reading_until_now_comes_to_an_end();

@@ -1,5 +1,7 @@
 /* Topics, partitions, and the tables that tell of them. */
+#define _XOPEN_SOURCE 700
 #include "check.h"
+#include "fingerprint.h"
 
 static klog_engine *engine;
 static klog_admin *admin;
@@ -86,27 +88,144 @@ static void partitions_tell_where_they_stand(void) {
   klog_rows_free(rows);
 }
 
+static void a_producer_uses_new_partitions_at_its_next_message(void) {
+  klog_producer *producer = NULL;
+  klog_rows *rows = NULL;
+  klog_message m = message("growing", "value");
+  klog_delivery delivery;
+  OK(klog_topic_create(admin, "growing", 1, 1, NULL, &error));
+  OK(klog_producer_open(engine, NULL, &producer, &error));
+  m.flags = KLOG_SET_PARTITION;
+  m.partition = 2;
+  FAILS(KLOG_E_UNKNOWN_TOPIC, "not 2",
+        klog_producer_send_wait(producer, &m, 1, -1, &delivery, &error));
+
+  OK(klog_topic_add_partitions(admin, "growing", 3, &error));
+  OK(klog_producer_send_wait(producer, &m, 1, -1, &delivery, &error));
+  CHECK(delivery.partition == 2 && delivery.offset == 0);
+  /* Partition 2 is the one of three that has this key. */
+  m.flags = 0;
+  m.key = (const uint8_t *)"b";
+  m.key_len = 1;
+  OK(klog_producer_send_wait(producer, &m, 1, -1, &delivery, &error));
+  CHECK(delivery.partition == 2 && delivery.offset == 1);
+  klog_producer_free(producer);
+
+  OK(klog_partition_list(admin, "growing", &rows, &error));
+  CHECK(klog_rows_len(rows) == 3);
+  CHECK(klog_rows_int(rows, 1, "high_watermark", -1) == 0);
+  CHECK(klog_rows_int(rows, 2, "high_watermark", -1) == 2);
+  klog_rows_free(rows);
+  OK(klog_topic_delete(admin, "growing", &error));
+}
+
+static void partitions_never_become_fewer(const char *dir) {
+  static const int32_t totals[] = {2, 1, 0, -1, INT32_MIN};
+  uint64_t before;
+  size_t i;
+  OK(klog_topic_create(admin, "shrinking", 2, 1, NULL, &error));
+  before = fingerprint(dir);
+  for (i = 0; i < sizeof totals / sizeof *totals; i++) {
+    CHECK(klog_topic_add_partitions(admin, "shrinking", totals[i], &error) == KLOG_E_INVALID);
+    CHECK(klog_error_kafka_code(error) == 37);
+    CHECK(klog_error_is_retriable(error) == 0);
+    CHECK(strstr(klog_error_message(error), "'shrinking'") != NULL);
+    klog_error_free(error);
+  }
+  FAILS(KLOG_E_UNKNOWN_TOPIC, "did you mean 'shrinking'?",
+        klog_topic_add_partitions(admin, "shrinkin", 3, &error));
+  FAILS(KLOG_E_INVALID, "most at once",
+        klog_topic_add_partitions(admin, "shrinking", INT32_MAX, &error));
+  FAILS(KLOG_E_INVALID, "__consumer_offsets",
+        klog_topic_add_partitions(admin, "__consumer_offsets", 60, &error));
+  FAILS(KLOG_E_INVALID, "not UTF-8", klog_topic_add_partitions(admin, "\xff", 3, &error));
+  CHECK(fingerprint(dir) == before);
+  OK(klog_topic_delete(admin, "shrinking", &error));
+}
+
 static void options_are_changed_and_taken_back(void) {
   klog_config *changes = klog_config_new();
   klog_rows *rows = NULL;
+  size_t row;
   OK(klog_config_set(changes, "retention.ms", "1234", &error));
-  OK(klog_topic_alter(admin, "orders", changes, &error));
-  OK(klog_topic_config_list(admin, "orders", &rows, &error));
-  CHECK(klog_rows_len(rows) == 1);
-  CHECK(strcmp(klog_rows_text(rows, 0, "value"), "1234") == 0);
+  OK(klog_topic_configure(admin, "orders", changes, &error));
+  OK(klog_config_list(admin, "orders", &rows, &error));
+  row = row_of(rows, "key", "retention.ms");
+  CHECK(is_text(rows, row, "value", "1234"));
+  CHECK(is_text(rows, row, "source", "DYNAMIC_TOPIC_CONFIG"));
+  CHECK(is_text(rows, row, "type", "long"));
+  CHECK(strstr(klog_rows_text(rows, row, "bounds"), "-1 to") != NULL);
+  CHECK(strstr(klog_rows_text(rows, row, "doc"), "older than") != NULL);
+  CHECK(klog_rows_int(rows, row, "read_only", -1) == 0);
+  /* One that nobody said anything about, and one that is unset. */
+  row = row_of(rows, "key", "segment.bytes");
+  CHECK(is_text(rows, row, "value", "1073741824"));
+  CHECK(is_text(rows, row, "source", "DEFAULT_CONFIG"));
+  CHECK(is_text(rows, row_of(rows, "key", "flush.ms"), "value", NULL));
   klog_rows_free(rows);
 
   OK(klog_config_set(changes, "retention.ms", NULL, &error));
-  OK(klog_topic_alter(admin, "orders", changes, &error));
-  OK(klog_topic_config_list(admin, "orders", &rows, &error));
-  CHECK(klog_rows_len(rows) == 0);
+  OK(klog_topic_configure(admin, "orders", changes, &error));
+  OK(klog_config_list(admin, "orders", &rows, &error));
+  row = row_of(rows, "key", "retention.ms");
+  /* What holds for all topics of a directory that klog made: nothing goes by age. */
+  CHECK(is_text(rows, row, "value", "-1"));
+  CHECK(is_text(rows, row, "source", "DYNAMIC_DEFAULT_BROKER_CONFIG"));
   klog_rows_free(rows);
 
   /* Not an option of topics. */
   OK(klog_config_set(changes, "linger.ms", "1", &error));
-  FAILS(KLOG_E_CONFIG, "linger.ms", klog_topic_alter(admin, "orders", changes, &error));
+  FAILS(KLOG_E_CONFIG, "linger.ms", klog_topic_configure(admin, "orders", changes, &error));
   FAILS(KLOG_E_UNKNOWN_TOPIC, "did you mean 'orders'?",
-        klog_topic_config_list(admin, "oders", &rows, &error));
+        klog_config_list(admin, "oders", &rows, &error));
+  FAILS(KLOG_E_INVALID, "not UTF-8", klog_config_list(admin, "\xff", &rows, &error));
+  CHECK(rows == NULL);
+  klog_config_free(changes);
+}
+
+static void what_all_brokers_say_holds_where_a_topic_says_nothing(void) {
+  klog_config *changes = klog_config_new();
+  klog_rows *rows = NULL;
+  size_t row;
+  OK(klog_config_set(changes, "log.segment.bytes", "2000000", &error));
+  OK(klog_topic_configure(admin, NULL, changes, &error));
+  OK(klog_config_list(admin, NULL, &rows, &error));
+  row = row_of(rows, "key", "log.segment.bytes");
+  CHECK(is_text(rows, row, "value", "2000000"));
+  CHECK(is_text(rows, row, "source", "DYNAMIC_DEFAULT_BROKER_CONFIG"));
+  CHECK(klog_rows_int(rows, row, "read_only", -1) == 0);
+  /* What the engine was opened with cannot be changed. */
+  row = row_of(rows, "key", "num.partitions");
+  CHECK(is_text(rows, row, "source", "DEFAULT_CONFIG"));
+  CHECK(klog_rows_int(rows, row, "read_only", -1) == 1);
+  row = row_of(rows, "key", "threads");
+  CHECK(is_text(rows, row, "value", "off"));
+  CHECK(is_text(rows, row, "source", "STATIC_BROKER_CONFIG"));
+  klog_rows_free(rows);
+  OK(klog_config_list(admin, "orders", &rows, &error));
+  row = row_of(rows, "key", "segment.bytes");
+  CHECK(is_text(rows, row, "value", "2000000"));
+  CHECK(is_text(rows, row, "source", "DYNAMIC_DEFAULT_BROKER_CONFIG"));
+  klog_rows_free(rows);
+
+  OK(klog_config_set(changes, "num.partitions", "3", &error));
+  FAILS(KLOG_E_CONFIG, "num.partitions cannot be altered",
+        klog_topic_configure(admin, NULL, changes, &error));
+  klog_config_free(changes);
+
+  changes = klog_config_new();
+  /* The name that a topic has for it. */
+  OK(klog_config_set(changes, "segment.bytes", "2000000", &error));
+  FAILS(KLOG_E_CONFIG, "did you mean 'log.segment.bytes'?",
+        klog_topic_configure(admin, NULL, changes, &error));
+  klog_config_free(changes);
+
+  changes = klog_config_new();
+  OK(klog_config_set(changes, "log.segment.bytes", NULL, &error));
+  OK(klog_topic_configure(admin, NULL, changes, &error));
+  OK(klog_config_list(admin, "orders", &rows, &error));
+  CHECK(is_text(rows, row_of(rows, "key", "segment.bytes"), "source", "DEFAULT_CONFIG"));
+  klog_rows_free(rows);
   klog_config_free(changes);
 }
 
@@ -171,18 +290,51 @@ static void damage_is_found(const char *dir) {
   FAILS(KLOG_E_UNKNOWN_TOPIC, "nobody", klog_topic_verify(admin, "nobody", &rows, &error));
 }
 
-int main(int argc, char **argv) {
-  CHECK(argc == 2);
-  OK(klog_engine_open(path(argv[1], "data"), NULL, &engine, &error));
+static void a_reader_changes_nothing_and_lists_everything(const char *dir) {
+  klog_config *config = klog_config_new();
+  klog_rows *rows = NULL;
+  uint64_t before = fingerprint(dir);
+  OK(klog_config_set(config, "read.only", "true", &error));
+  OK(klog_engine_open(dir, config, &engine, &error));
   OK(klog_admin_open(engine, &admin, &error));
+  klog_config_free(config);
+  config = klog_config_new();
+  FAILS(KLOG_E_READ_ONLY, "reading only", klog_topic_add_partitions(admin, "orders", 9, &error));
+  FAILS(KLOG_E_READ_ONLY, "reading only", klog_topic_configure(admin, "orders", config, &error));
+  FAILS(KLOG_E_READ_ONLY, "reading only", klog_topic_configure(admin, NULL, config, &error));
+  OK(klog_config_list(admin, "orders", &rows, &error));
+  CHECK(klog_rows_len(rows) > 20);
+  klog_rows_free(rows);
+  OK(klog_config_list(admin, NULL, &rows, &error));
+  CHECK(klog_rows_len(rows) > 20);
+  klog_rows_free(rows);
+  klog_admin_free(admin);
+  klog_engine_free(engine);
+  klog_config_free(config);
+  CHECK(fingerprint(dir) == before);
+}
+
+int main(int argc, char **argv) {
+  klog_config *config = klog_config_new();
+  CHECK(argc == 2);
+  /* Without threads nothing is written but by the calls. */
+  OK(klog_config_set(config, "threads", "off", &error));
+  OK(klog_engine_open(path(argv[1], "data"), config, &engine, &error));
+  OK(klog_admin_open(engine, &admin, &error));
+  klog_config_free(config);
+  partitions_never_become_fewer(path(argv[1], "data"));
   topics_are_made_listed_and_removed();
   a_table_answers_in_every_way();
   partitions_tell_where_they_stand();
+  a_producer_uses_new_partitions_at_its_next_message();
   options_are_changed_and_taken_back();
+  what_all_brokers_say_holds_where_a_topic_says_nothing();
   offsets_are_found_by_what_they_mean();
   records_are_deleted_from_the_front();
   damage_is_found(path(argv[1], "data"));
+  OK(klog_engine_close(engine, -1, &error));
   klog_admin_free(admin);
   klog_engine_free(engine);
+  a_reader_changes_nothing_and_lists_everything(path(argv[1], "data"));
   return 0;
 }
