@@ -494,6 +494,52 @@ KLOG_API klog_status klog_topic_delete_records(klog_admin *admin,
                                                int64_t *log_start_offset,
                                                klog_error **error);
 
+/* ------------------------------------------------------- what is on the disk */
+
+/** The segments of a partition, in order: file, base_offset, next_offset, bytes,
+ *  records, first_timestamp, last_timestamp, active, batches, damaged_bytes.
+ *  file is the .log, from the log directory on; bytes are of it, and
+ *  damaged_bytes those that are no batch; records counts those that control the
+ *  log too; last_timestamp is the greatest, and both are -1 where there is none;
+ *  active is 1 for the one that is appended to. Reads the header of every batch.
+ *  Free it with klog_rows_free(). KLOG_E_UNKNOWN_TOPIC. */
+KLOG_API klog_status klog_segment_list(klog_admin *admin,
+                                       const char *topic,
+                                       int32_t partition,
+                                       klog_rows **out,
+                                       klog_error **error);
+
+/** The record batches of a partition, max_rows at most, from the one that
+ *  contains from_offset on, which may be KLOG_EARLIEST: base_offset,
+ *  last_offset, position, bytes, records, codec, crc_ok, producer_id,
+ *  producer_epoch, base_sequence, transactional, control, leader_epoch,
+ *  max_timestamp, file, problem. position is in file, the .log, which is named
+ *  from the log directory on; the numbers of a producer are -1 where there is
+ *  none. crc_ok is 0 when the checksum that is stored is not the one that is
+ *  computed; problem says why the batch cannot be read, and is null when it can.
+ *  Bytes that do not even begin like a batch have no row; klog_topic_verify()
+ *  tells of them. Free it with klog_rows_free(). KLOG_E_UNKNOWN_TOPIC;
+ *  KLOG_E_OFFSET_OUT_OF_RANGE. */
+KLOG_API klog_status klog_batch_list(klog_admin *admin,
+                                     const char *topic,
+                                     int32_t partition,
+                                     int64_t from_offset,
+                                     size_t max_rows,
+                                     klog_rows **out,
+                                     klog_error **error);
+
+/** What the log directories hold, by their files: dir, topic, partition, bytes,
+ *  log_bytes, segments, directory, total_bytes, usable_bytes. There is a row for
+ *  each directory of a partition; topic and partition are null for one that
+ *  waits for its removal or that a broker set aside, and directory is its name.
+ *  bytes are of all its files, log_bytes of the .log files. total_bytes and
+ *  usable_bytes are of the file system that dir is on, and the same in all its
+ *  rows; one that holds no partition has one row, in which all else is null.
+ *  Free it with klog_rows_free(). */
+KLOG_API klog_status klog_log_dir_list(klog_admin *admin,
+                                       klog_rows **out,
+                                       klog_error **error);
+
 /** Read everything and check everything: batches, indexes, in one topic or, with
  *  NULL, in all. The columns are those of klog_engine_report(); free them with
  *  klog_rows_free(). No row is good news. KLOG_E_UNKNOWN_TOPIC. */

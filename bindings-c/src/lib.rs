@@ -24,6 +24,7 @@ pub mod config;
 pub mod consumer;
 pub mod engine;
 pub mod error;
+pub mod inspect;
 pub mod library;
 pub mod message;
 pub mod producer;

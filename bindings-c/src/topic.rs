@@ -9,7 +9,7 @@ use crate::config::klog_config;
 use crate::error::klog_error;
 use crate::guard::{Failure, enter};
 use crate::rows::Kind::{Int, Text};
-use crate::rows::{Cell, klog_rows, report_rows};
+use crate::rows::{Cell, klog_rows};
 use crate::status::klog_status;
 
 /// Offsets that are found by what they mean.
@@ -309,26 +309,6 @@ pub unsafe extern "C" fn klog_topic_delete_records(
             if let Some(out) = out {
                 out.set(start);
             }
-            Ok(())
-        })
-    }
-}
-
-/// Read everything and check everything: batches, indexes, in one topic or, with NULL, in all. The columns are those of
-/// klog_engine_report(); free them with klog_rows_free(). No row is good news. KLOG_E_UNKNOWN_TOPIC.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn klog_topic_verify(
-    admin: *mut klog_admin,
-    topic: *const c_char,
-    out: *mut *mut klog_rows,
-    error: *mut *mut klog_error,
-) -> klog_status {
-    // SAFETY: the body hands on nothing but the arguments.
-    unsafe {
-        enter(error, |c| {
-            let out = c.out(out, "out", std::ptr::null_mut())?;
-            let topic = c.optional_text(topic, "topic")?;
-            out.give(report_rows(&c.handle(admin)?.admin.verify(topic)?));
             Ok(())
         })
     }

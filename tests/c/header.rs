@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::library::{bin, repository, run};
 
 /// The files that the header is made of, in the order in which it is to be read, and what stands above the functions of each.
-const NOUNS: [(&str, &str); 12] = [
+const NOUNS: [(&str, &str); 13] = [
     ("status", "status"),
     ("error", "errors"),
     ("library", "the library"),
@@ -17,6 +17,7 @@ const NOUNS: [(&str, &str); 12] = [
     ("rows", "rows"),
     ("admin", "admin"),
     ("topic", "topics and partitions"),
+    ("inspect", "what is on the disk"),
     ("message", ""),
     ("producer", "producer"),
     ("consumer", "consumer"),

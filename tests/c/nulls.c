@@ -98,6 +98,18 @@ static void of_topics(void) {
   CHECK(offset == -1);
   IS_NULL("admin", klog_topic_delete_records(NULL, "orders", 0, 0, NULL, &error));
   IS_NULL("topic", klog_topic_delete_records(admin, NULL, 0, 0, NULL, &error));
+  CHECK(rows == NULL);
+}
+
+static void of_inspection(void) {
+  IS_NULL("admin", klog_segment_list(NULL, "orders", 0, &rows, &error));
+  IS_NULL("topic", klog_segment_list(admin, NULL, 0, &rows, &error));
+  IS_NULL("out", klog_segment_list(admin, "orders", 0, NULL, &error));
+  IS_NULL("admin", klog_batch_list(NULL, "orders", 0, 0, 1, &rows, &error));
+  IS_NULL("topic", klog_batch_list(admin, NULL, 0, 0, 1, &rows, &error));
+  IS_NULL("out", klog_batch_list(admin, "orders", 0, 0, 1, NULL, &error));
+  IS_NULL("admin", klog_log_dir_list(NULL, &rows, &error));
+  IS_NULL("out", klog_log_dir_list(admin, NULL, &error));
   IS_NULL("admin", klog_topic_verify(NULL, "orders", &rows, &error));
   IS_NULL("out", klog_topic_verify(admin, "orders", NULL, &error));
   CHECK(rows == NULL);
@@ -193,6 +205,7 @@ int main(int argc, char **argv) {
   of_configs();
   of_engines();
   of_topics();
+  of_inspection();
   of_producers();
   of_consumers();
   of_batches();

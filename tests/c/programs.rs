@@ -68,6 +68,11 @@ fn topics_and_partitions() {
 }
 
 #[test]
+fn segments_batches_and_directories() {
+    check("inspect");
+}
+
+#[test]
 fn producers() {
     check("producer");
 }
@@ -136,7 +141,7 @@ fn valgrind_finds_nothing() {
         skipped("SKIPPED: leaks and wrong reads of the C interface: valgrind is not installed");
         return;
     }
-    for name in ["nulls", "producer", "consumer"] {
+    for name in ["nulls", "producer", "consumer", "inspect"] {
         let (program, place) = (bin(&format!("{name}-valgrind")), place());
         compile(&source(name), &LIBRARIES.shipped, Link::Shared, &program);
         let mut valgrind = Command::new("valgrind");
@@ -153,8 +158,10 @@ fn sanitizers_find_nothing() {
         skipped("SKIPPED: sanitized programs with the C interface: cc has no sanitizers");
         return;
     }
-    for name in ["config", "consumer", "engine", "frees", "nulls", "process", "producer", "status", "threads", "topic"]
-    {
+    for name in [
+        "config", "consumer", "engine", "frees", "inspect", "nulls", "process", "producer", "status", "threads",
+        "topic",
+    ] {
         let (program, place) = (bin(&format!("{name}-sanitized")), place());
         compile(&source(name), &LIBRARIES.shipped, Link::Sanitized, &program);
         run_silently(Command::new(program).arg(place.path()).env("ASAN_OPTIONS", "detect_leaks=0"));

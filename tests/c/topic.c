@@ -260,36 +260,6 @@ static void records_are_deleted_from_the_front(void) {
   CHECK(start == 2);
 }
 
-static void damage_is_found(const char *dir) {
-  klog_rows *rows = NULL;
-  FILE *file;
-  int32_t byte;
-  OK(klog_topic_verify(admin, NULL, &rows, &error));
-  CHECK(klog_rows_len(rows) == 0);
-  klog_rows_free(rows);
-
-  send_value("spoilt", "a value that is about to change", 1000);
-  file = fopen(path(dir, "spoilt-0/00000000000000000000.log"), "r+b");
-  CHECK(file != NULL);
-  CHECK(fseek(file, 80, SEEK_SET) == 0);
-  byte = fgetc(file);
-  CHECK(fseek(file, 80, SEEK_SET) == 0);
-  CHECK(fputc(byte ^ 1, file) != EOF);
-  CHECK(fclose(file) == 0);
-
-  OK(klog_topic_verify(admin, "spoilt", &rows, &error));
-  CHECK(klog_rows_len(rows) == 1);
-  CHECK(strcmp(klog_rows_text(rows, 0, "kind"), "damage") == 0);
-  CHECK(strcmp(klog_rows_text(rows, 0, "topic"), "spoilt") == 0);
-  CHECK(klog_rows_int(rows, 0, "position", -1) == 0);
-  CHECK(klog_rows_int(rows, 0, "first_offset", -1) == 0);
-  CHECK(klog_rows_int(rows, 0, "next_offset", -1) == 1);
-  CHECK(klog_rows_text(rows, 0, "kept_in") == NULL);
-  CHECK(strstr(klog_rows_text(rows, 0, "message"), "cannot be read") != NULL);
-  klog_rows_free(rows);
-  FAILS(KLOG_E_UNKNOWN_TOPIC, "nobody", klog_topic_verify(admin, "nobody", &rows, &error));
-}
-
 static void a_reader_changes_nothing_and_lists_everything(const char *dir) {
   klog_config *config = klog_config_new();
   klog_rows *rows = NULL;
@@ -331,7 +301,6 @@ int main(int argc, char **argv) {
   what_all_brokers_say_holds_where_a_topic_says_nothing();
   offsets_are_found_by_what_they_mean();
   records_are_deleted_from_the_front();
-  damage_is_found(path(argv[1], "data"));
   OK(klog_engine_close(engine, -1, &error));
   klog_admin_free(admin);
   klog_engine_free(engine);
