@@ -141,7 +141,8 @@ typedef struct klog_batch klog_batch;
  *  also "mode" (r, rw, or rwc, which makes the directory and is the default),
  *  "read.only" (true is mode r) and "assume.lost" (ids of brokers whose
  *  directories are gone for good, with commas between). What brokers say for all
- *  topics, "log.retention.ms" for example, is for klog_topic_configure(). */
+ *  topics, "log.retention.ms" for example, is for klog_topic_configure() and
+ *  klog_adopt(). */
 typedef struct klog_config klog_config;
 
 /** Reads the partitions that are assigned to it. */
@@ -391,6 +392,30 @@ KLOG_API int64_t klog_rows_int(const klog_rows *rows,
 /** Free a table. NULL does nothing. */
 KLOG_API void klog_rows_free(klog_rows *rows);
 
+/* ------------------------------------------------------------------ adoption */
+
+/** Adopt a directory that klog did not make: what it lets go of is from then on
+ *  what config says under "log.retention.ms", which must be set (-1 keeps
+ *  everything), and "log.retention.bytes", where a topic does not say otherwise
+ *  itself; one of the ZooKeeper era gets the metadata that it lacks, and can be
+ *  written to. Durable on return. Nothing is deleted before the directory is
+ *  opened for writing; adopting again changes the retention. The options of
+ *  klog_engine_open() count too. *out, which may be NULL, is one row that says
+ *  what was done: cluster_id, node_id, made_metadata, topics, partitions,
+ *  left_alone. left_alone has the names, with commas between, of directories
+ *  that hold no partition and stay as they are. *report, which may be NULL, is
+ *  what was found on the way, as klog_engine_report() tells it. Free both with
+ *  klog_rows_free(). KLOG_E_CONFIG when the retention is not given, and for a
+ *  mode that only reads; KLOG_E_LOCKED while somebody has the directory;
+ *  KLOG_E_UNSUPPORTED for one of several brokers, where partitions of a topic
+ *  are missing, and for metadata of a newer Kafka than klog changes; KLOG_E_IO
+ *  for one that holds no logs. Nothing is changed then. */
+KLOG_API klog_status klog_adopt(const char *dir,
+                                const klog_config *config,
+                                klog_rows **out,
+                                klog_rows **report,
+                                klog_error **error);
+
 /* --------------------------------------------------------------------- admin */
 
 /** Open the verbs about topics and partitions. Free it with klog_admin_free(). */
@@ -456,8 +481,8 @@ KLOG_API klog_status klog_topic_list(klog_admin *admin,
  *  null where nothing is set. source is Kafka's word for where it comes from:
  *  DYNAMIC_TOPIC_CONFIG, DYNAMIC_BROKER_CONFIG, DYNAMIC_DEFAULT_BROKER_CONFIG
  *  (all brokers), STATIC_BROKER_CONFIG (given when opening) or DEFAULT_CONFIG;
- *  NOT_ADOPTED is klog's, for a directory that nothing is deleted from before it
- *  is adopted. read_only is 1 for what klog_topic_configure() cannot change.
+ *  NOT_ADOPTED is klog's, for a directory that nothing is deleted from before
+ *  klog_adopt(). read_only is 1 for what klog_topic_configure() cannot change.
  *  Free it with klog_rows_free(). KLOG_E_UNKNOWN_TOPIC names the nearest topic. */
 KLOG_API klog_status klog_config_list(klog_admin *admin,
                                       const char *topic,

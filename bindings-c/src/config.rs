@@ -18,7 +18,7 @@ use crate::status::klog_status_code::KLOG_E_CONFIG;
 /// frees it. NULL is all defaults. For klog_engine_open() there are also "mode" (r, rw, or rwc, which makes the directory
 /// and is the default), "read.only" (true is mode r) and "assume.lost" (ids of brokers whose directories are gone for
 /// good, with commas between). What brokers say for all topics, "log.retention.ms" for example, is for
-/// klog_topic_configure().
+/// klog_topic_configure() and klog_adopt().
 #[derive(Debug)]
 pub struct klog_config {
     settings: Mutex<Settings>,

@@ -149,7 +149,7 @@ pub unsafe extern "C" fn klog_topic_list(
 /// Every option of a topic or, with NULL, of the brokers, with the value that holds: key, value, source, read_only, type,
 /// bounds, doc; by key. A value is null where nothing is set. source is Kafka's word for where it comes from:
 /// DYNAMIC_TOPIC_CONFIG, DYNAMIC_BROKER_CONFIG, DYNAMIC_DEFAULT_BROKER_CONFIG (all brokers), STATIC_BROKER_CONFIG (given
-/// when opening) or DEFAULT_CONFIG; NOT_ADOPTED is klog's, for a directory that nothing is deleted from before it is adopted.
+/// when opening) or DEFAULT_CONFIG; NOT_ADOPTED is klog's, for a directory that nothing is deleted from before klog_adopt().
 /// read_only is 1 for what klog_topic_configure() cannot change. Free it with klog_rows_free(). KLOG_E_UNKNOWN_TOPIC names
 /// the nearest topic.
 #[unsafe(no_mangle)]

@@ -8,13 +8,14 @@ use std::process::Command;
 use crate::library::{bin, repository, run};
 
 /// The files that the header is made of, in the order in which it is to be read, and what stands above the functions of each.
-const NOUNS: [(&str, &str); 13] = [
+const NOUNS: [(&str, &str); 14] = [
     ("status", "status"),
     ("error", "errors"),
     ("library", "the library"),
     ("config", "configuration"),
     ("engine", "engine"),
     ("rows", "rows"),
+    ("adopt", "adoption"),
     ("admin", "admin"),
     ("topic", "topics and partitions"),
     ("inspect", "what is on the disk"),

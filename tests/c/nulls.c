@@ -115,6 +115,14 @@ static void of_inspection(void) {
   CHECK(rows == NULL);
 }
 
+static void of_adoption(void) {
+  klog_rows *report = rows = (klog_rows *)&error;
+  IS_NULL("dir", klog_adopt(NULL, config, &rows, &report, &error));
+  CHECK(rows == NULL && report == NULL);
+  /* What must be set is missing in no config at all. */
+  FAILS(KLOG_E_CONFIG, "log.retention.ms is not set", klog_adopt("x", NULL, NULL, NULL, &error));
+}
+
 static void never_called(const klog_delivery *delivery, void *user_data) {
   (void)delivery;
   (void)user_data;
@@ -206,6 +214,7 @@ int main(int argc, char **argv) {
   of_engines();
   of_topics();
   of_inspection();
+  of_adoption();
   of_producers();
   of_consumers();
   of_batches();

@@ -72,6 +72,23 @@ fn segments_batches_and_directories() {
     check("inspect");
 }
 
+/// A place with a directory as brokers with ZooKeeper left them.
+fn place_of_the_zookeeper_era() -> TempDir {
+    let place = place();
+    run(Command::new("tar")
+        .arg("-xzf")
+        .arg(repository("tests/data/golden/seed-era.tar.gz"))
+        .arg("-C")
+        .arg(place.path()));
+    place
+}
+
+#[test]
+fn directories_of_the_zookeeper_era_are_adopted() {
+    let place = place_of_the_zookeeper_era();
+    run_silently(Command::new(compiled("adopt")).arg(place.path()));
+}
+
 #[test]
 fn producers() {
     check("producer");
@@ -159,10 +176,11 @@ fn sanitizers_find_nothing() {
         return;
     }
     for name in [
-        "config", "consumer", "engine", "frees", "inspect", "nulls", "process", "producer", "status", "threads",
-        "topic",
+        "adopt", "config", "consumer", "engine", "frees", "inspect", "nulls", "process", "producer", "status",
+        "threads", "topic",
     ] {
-        let (program, place) = (bin(&format!("{name}-sanitized")), place());
+        let program = bin(&format!("{name}-sanitized"));
+        let place = if name == "adopt" { place_of_the_zookeeper_era() } else { place() };
         compile(&source(name), &LIBRARIES.shipped, Link::Sanitized, &program);
         run_silently(Command::new(program).arg(place.path()).env("ASAN_OPTIONS", "detect_leaks=0"));
     }
