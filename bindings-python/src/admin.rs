@@ -6,7 +6,7 @@ use klog::{ConfigResource, NewTopic, OffsetSpec, TimestampMs};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
-use crate::arguments::{Changes, Config, Time};
+use crate::arguments::{Changes, Config, Int, Time, optional};
 use crate::errors::{OrRaise, refuse};
 use crate::lifetime::Shared;
 use crate::values;
@@ -61,12 +61,16 @@ impl Admin {
         &self,
         py: Python<'py>,
         name: String,
-        partitions: Option<i32>,
-        replication_factor: Option<i32>,
+        partitions: Option<Int<i32>>,
+        replication_factor: Option<Int<i32>>,
         config: Option<Config>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let configs = config.unwrap_or_default().0.into_iter().collect();
-        let new = NewTopic { name, partitions, replication_factor, configs };
+        let new = NewTopic {
+            name,
+            partitions: optional(py, "partitions", partitions)?,
+            replication_factor: optional(py, "replication_factor", replication_factor)?,
+            configs: config.unwrap_or_default().0.into_iter().collect(),
+        };
         values::topic_description(py, self.ask(py, |admin| admin.create_topic(&new))?)
     }
 
@@ -99,16 +103,24 @@ impl Admin {
         &self,
         py: Python<'py>,
         topic: &str,
-        partition: i32,
+        partition: Int<i32>,
         which: Which,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let partition = partition.named(py, "partition")?;
         values::listed_offset(py, self.ask(py, |admin| admin.list_offset(topic, partition, which.0))?)
     }
 
     /// Deletes the records of a partition below an offset, or all that are visible (None), durably. Returns where the log
     /// starts now. Raises `OffsetOutOfRangeError` above the high watermark, `ReadOnlyError`.
     #[pyo3(signature = (topic, partition, before))]
-    fn delete_records(&self, py: Python<'_>, topic: &str, partition: i32, before: Option<i64>) -> PyResult<i64> {
+    fn delete_records(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        partition: Int<i32>,
+        before: Option<Int<i64>>,
+    ) -> PyResult<i64> {
+        let (partition, before) = (partition.named(py, "partition")?, optional(py, "before", before)?);
         self.ask(py, |admin| admin.delete_records(topic, partition, before))
     }
 

@@ -1,6 +1,7 @@
 //! What Python passes: each type checks and converts one kind of argument.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 use klog::ErrorCode;
@@ -12,6 +13,66 @@ use crate::buffer;
 use crate::errors::refuse;
 
 const MS_PER_DAY: i64 = 86_400_000;
+
+/// What a whole number is kept as.
+pub(crate) trait Whole: TryFrom<i64> + Display {
+    const LEAST: Self;
+    const MOST: Self;
+}
+
+impl Whole for i32 {
+    const LEAST: i32 = i32::MIN;
+    const MOST: i32 = i32::MAX;
+}
+
+impl Whole for i64 {
+    const LEAST: i64 = i64::MIN;
+    const MOST: i64 = i64::MAX;
+}
+
+/// A whole number, or why it is too large or too small. Only the function knows what its argument is called, and so says it.
+pub(crate) struct Int<T>(Result<T, String>);
+
+impl<T: Whole> Int<T> {
+    /// One that is known.
+    pub(crate) fn of(number: T) -> Self {
+        Int(Ok(number))
+    }
+
+    /// The number.
+    ///
+    /// # Errors
+    /// `InvalidRequestError`, which has the name of the argument.
+    pub(crate) fn named(self, py: Python<'_>, name: &str) -> PyResult<T> {
+        self.0.map_err(|what| refuse(py, ErrorCode::InvalidRequest, format!("{name} is {what}")))
+    }
+}
+
+/// The same for an argument that may be missing.
+pub(crate) fn optional<T: Whole>(py: Python<'_>, name: &str, number: Option<Int<T>>) -> PyResult<Option<T>> {
+    number.map(|number| number.named(py, name)).transpose()
+}
+
+impl<T: Whole> FromPyObject<'_, '_> for Int<T> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let (is_negative, shown) = match object.extract::<i64>() {
+            Ok(number) => match T::try_from(number) {
+                Ok(number) => return Ok(Int(Ok(number))),
+                Err(_) => (number < 0, number.to_string()),
+            },
+            Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => {
+                // Python does not write numbers of thousands of digits.
+                let shown = object.str().and_then(|text| text.extract());
+                (object.lt(0)?, shown.unwrap_or_else(|_| "a number of thousands of digits".to_owned()))
+            }
+            Err(error) => return Err(error),
+        };
+        let (which, bound) = if is_negative { ("smallest", T::LEAST) } else { ("largest", T::MOST) };
+        Ok(Int(Err(format!("{shown}; the {which} is {bound}"))))
+    }
+}
 
 /// Bytes of a key, a value or a header: any C-contiguous buffer, or text, which is encoded as UTF-8.
 pub(crate) enum Bytes<'a> {
@@ -95,7 +156,7 @@ impl FromPyObject<'_, '_> for Time {
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         let py = object.py();
         if object.is_instance_of::<PyInt>() && !object.is_instance_of::<PyBool>() {
-            return Ok(Time(object.extract()?));
+            return Ok(Time(object.extract::<Int<i64>>()?.named(py, "the time in ms")?));
         }
         if !object.is_instance(&of_datetime(py, "datetime")?)? {
             let kind = object.get_type().name()?;
@@ -149,7 +210,16 @@ impl FromPyObject<'_, '_> for Timeout {
         let is_number = object.is_instance_of::<PyFloat>() || object.is_instance_of::<PyInt>();
         let seconds: f64 = match !is_number && object.is_instance(&of_datetime(py, "timedelta")?)? {
             true => object.call_method0("total_seconds")?.extract()?,
-            false => object.extract()?,
+            false => match object.extract::<f64>() {
+                Err(error) if error.is_instance_of::<PyOverflowError>(py) => {
+                    if object.lt(0)? {
+                        f64::NEG_INFINITY
+                    } else {
+                        f64::INFINITY
+                    }
+                }
+                seconds => seconds?,
+            },
         };
         if seconds.is_nan() || seconds < 0.0 {
             return Err(PyValueError::new_err(format!("a timeout is 0 or more seconds, and not {seconds}")));
@@ -227,8 +297,8 @@ impl FromPyObject<'_, '_> for Place {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let (topic, partition) = object.extract()?;
-        Ok(Place(topic, partition))
+        let (topic, partition): (_, Int<i32>) = object.extract()?;
+        Ok(Place(topic, partition.named(object.py(), "partition")?))
     }
 }
 
@@ -242,10 +312,11 @@ impl FromPyObject<'_, '_> for MaybeOffset {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let tuple = object.cast::<PyTuple>()?;
-        let place = Place(tuple.get_item(0)?.extract()?, tuple.get_item(1)?.extract()?);
+        let (py, tuple) = (object.py(), object.cast::<PyTuple>()?);
+        let partition: Int<i32> = tuple.get_item(1)?.extract()?;
+        let place = Place(tuple.get_item(0)?.extract()?, partition.named(py, "partition")?);
         let offset = if tuple.len() > 2 { Some(tuple.get_item(2)?.extract()?) } else { None };
-        Ok(MaybeOffset { place, offset })
+        Ok(MaybeOffset { place, offset: optional(py, "offset", offset)? })
     }
 }
 
@@ -297,7 +368,11 @@ impl FromPyObject<'_, '_> for Where {
             let Time(timestamp) = object.extract()?;
             return Ok(Where::Everywhere(klog::Start::Timestamp(timestamp)));
         };
-        let offsets: PyResult<_> = pairs.try_iter()?.map(|pair| pair?.extract()).collect();
-        offsets.map(Where::Offsets)
+        let mut offsets = Vec::new();
+        for pair in pairs.try_iter()? {
+            let (place, offset): (Place, Int<i64>) = pair?.extract()?;
+            offsets.push((place, offset.named(object.py(), "offset")?));
+        }
+        Ok(Where::Offsets(offsets))
     }
 }

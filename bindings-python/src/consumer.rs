@@ -7,7 +7,7 @@ use klog::{ConsumerConfig, ErrorCode, OffsetSpec};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyString, PyTuple};
 
-use crate::arguments::{Config, MaybeOffset, Place, Timeout, Where, duration};
+use crate::arguments::{Config, Int, MaybeOffset, Place, Timeout, Where, duration};
 use crate::batch::{Batch, Cut};
 use crate::errors::{OrRaise, refuse};
 use crate::lifetime::Shared;
@@ -67,8 +67,8 @@ impl Consumer {
         Ok(Consumer { reader, start, max_poll_records, idle_timeout: duration(options.idle_timeout) })
     }
 
-    fn most(&self, py: Python<'_>, max_records: Option<i64>) -> PyResult<usize> {
-        max_records.map_or(Ok(self.max_poll_records), |most| at_least_one(py, most))
+    fn most(&self, py: Python<'_>, max_records: Option<Int<i64>>) -> PyResult<usize> {
+        max_records.map_or(Ok(self.max_poll_records), |most| at_least_one(py, "max_records", most))
     }
 
     /// Whether iteration ends when nothing came: it was quiet for long enough, or nothing can come.
@@ -80,13 +80,13 @@ impl Consumer {
     }
 }
 
-/// As many records as somebody wants at once.
-pub(crate) fn at_least_one(py: Python<'_>, max_records: i64) -> PyResult<usize> {
-    if max_records < 1 {
-        let what = format!("max_records is {max_records}; allowed are 1 and more");
-        return Err(refuse(py, ErrorCode::InvalidRequest, what));
+/// As many as somebody wants at once.
+pub(crate) fn at_least_one(py: Python<'_>, name: &str, most: Int<i64>) -> PyResult<usize> {
+    let most = most.named(py, name)?;
+    if most < 1 {
+        return Err(refuse(py, ErrorCode::InvalidRequest, format!("{name} is {most}; allowed are 1 and more")));
     }
-    Ok(usize::try_from(max_records).unwrap_or(usize::MAX))
+    Ok(usize::try_from(most).unwrap_or(usize::MAX))
 }
 
 /// What `assign` takes.
@@ -136,7 +136,7 @@ impl Consumer {
     /// The next records of one partition, at most `max_records`, as soon as there is one. Waits up to `timeout` seconds,
     /// without a limit if that is None; then the batch is empty.
     #[pyo3(signature = (timeout=None, *, max_records=None))]
-    fn poll(&self, py: Python<'_>, timeout: Option<Timeout>, max_records: Option<i64>) -> PyResult<Batch> {
+    fn poll(&self, py: Python<'_>, timeout: Option<Timeout>, max_records: Option<Int<i64>>) -> PyResult<Batch> {
         let cut = self.reader.batch(py, duration(timeout), self.most(py, max_records)?)?;
         let none = || Cut::new(Source::nothing(py), 0, 0);
         Ok(Batch::new(cut.unwrap_or_else(none)))
@@ -144,7 +144,7 @@ impl Consumer {
 
     /// The records in batches of at most `max_records`, for ever or until `idle_timeout`.
     #[pyo3(signature = (max_records=None))]
-    fn batches(slf: &Bound<'_, Self>, max_records: Option<i64>) -> PyResult<ConsumerBatches> {
+    fn batches(slf: &Bound<'_, Self>, max_records: Option<Int<i64>>) -> PyResult<ConsumerBatches> {
         let max_records = slf.get().most(slf.py(), max_records)?;
         Ok(ConsumerBatches { consumer: slf.clone().unbind(), max_records })
     }

@@ -1,6 +1,6 @@
 //! Opening a directory, and the handle on it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyInt;
 
 use crate::admin::Admin;
-use crate::arguments::{Bytes, Config, Headers, OptionText, Time, Timeout, Where, duration};
+use crate::arguments::{Bytes, Config, Headers, Int, OptionText, Time, Timeout, Where, duration, optional};
 use crate::consumer::{Consumer, ConsumerOptions};
 use crate::delivery::{self, Delivery};
 use crate::errors::{OrRaise, refuse};
@@ -38,7 +38,7 @@ impl FromPyObject<'_, '_> for Brokers {
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         match object.cast::<PyInt>() {
-            Ok(count) => Ok(Brokers::Count(count.extract()?)),
+            Ok(count) => Ok(Brokers::Count(count.extract::<Int<i64>>()?.named(object.py(), "brokers")?)),
             Err(_) => object.extract::<Vec<PathBuf>>().map(|_| Brokers::Directories),
         }
     }
@@ -48,8 +48,8 @@ impl FromPyObject<'_, '_> for Brokers {
 #[pyfunction]
 #[pyo3(
     signature = (
-        path=None, *, mode="rwc", durability="fsync", brokers=Brokers::Count(1), auto_create=true, num_partitions=1,
-        lock_timeout=Some(Timeout(DEFAULT_LOCK_TIMEOUT)), assume_lost=vec![], threads=true, config=None
+        path=None, *, mode="rwc", durability="fsync", brokers=Brokers::Count(1), auto_create=true,
+        num_partitions=Int::of(1), lock_timeout=Some(Timeout(DEFAULT_LOCK_TIMEOUT)), assume_lost=vec![], threads=true, config=None
     ),
     text_signature = "(path=None, *, mode='rwc', durability='fsync', brokers=1, auto_create=True, num_partitions=1, \
         lock_timeout=5.0, assume_lost=(), threads=True, config=None)"
@@ -62,9 +62,9 @@ pub(crate) fn open(
     durability: &str,
     brokers: Brokers,
     auto_create: bool,
-    num_partitions: i32,
+    num_partitions: Int<i32>,
     lock_timeout: Option<Timeout>,
-    assume_lost: Vec<i32>,
+    assume_lost: Vec<Int<i32>>,
     threads: bool,
     config: Option<Config>,
 ) -> PyResult<Engine> {
@@ -91,12 +91,12 @@ pub(crate) fn open(
         ..EngineConfig::default()
     };
     settings.set("klog.durability", durability).or_raise(py)?;
+    let num_partitions = num_partitions.named(py, "num_partitions")?;
     settings.set("num.partitions", &num_partitions.to_string()).or_raise(py)?;
     for (name, value) in config.unwrap_or_default().0 {
         settings.set(&name, &value).or_raise(py)?;
     }
-    let options = OpenOptions::new().mode(mode).config(settings).assume_lost(assume_lost);
-    let options = options.on_interrupt(interrupt::handler_raises);
+    let options = options(py, settings, assume_lost)?.mode(mode);
     let path = path.filter(|path| path.as_os_str() != ":memory:");
     let engine = match &path {
         None if mode == Mode::ReadOnly => {
@@ -104,15 +104,26 @@ pub(crate) fn open(
             return Err(refuse(py, ErrorCode::InvalidRequest, what));
         }
         None => py.detach(|| options.memory()).or_raise(py)?,
-        Some(path) => open_directory(py, path, &options, Deadline::after(duration(lock_timeout)))?,
+        Some(path) => until_free(py, lock_timeout, || options.clone().open(path))?,
     };
     Ok(Engine { shared: Shared::new(engine), path })
 }
 
+/// How to open a directory.
+fn options(py: Python<'_>, settings: EngineConfig, assume_lost: Vec<Int<i32>>) -> PyResult<OpenOptions> {
+    let lost: PyResult<Vec<i32>> = assume_lost.into_iter().map(|id| id.named(py, "assume_lost")).collect();
+    Ok(OpenOptions::new().config(settings).assume_lost(lost?).on_interrupt(interrupt::handler_raises))
+}
+
 /// Tries until nobody else has the directory. The engine tries for a moment each time, so that a signal is noticed between.
-fn open_directory(py: Python<'_>, path: &Path, options: &OpenOptions, deadline: Deadline) -> PyResult<klog::Engine> {
+fn until_free<T: Send>(
+    py: Python<'_>,
+    timeout: Option<Timeout>,
+    attempt: impl Fn() -> klog::Result<T> + Sync,
+) -> PyResult<T> {
+    let deadline = Deadline::after(duration(timeout));
     loop {
-        match py.detach(|| options.clone().open(path)) {
+        match py.detach(&attempt) {
             Err(error) if error.code() == ErrorCode::Locked && !deadline.is_over() => py.check_signals()?,
             result => return result.or_raise(py),
         }
@@ -163,13 +174,17 @@ impl Engine {
         &self,
         py: Python<'_>,
         name: &str,
-        partitions: Option<i32>,
-        replication_factor: Option<i32>,
+        partitions: Option<Int<i32>>,
+        replication_factor: Option<Int<i32>>,
         config: Option<Config>,
         exist_ok: bool,
     ) -> PyResult<Topic> {
-        let configs = config.unwrap_or_default().0.into_iter().collect();
-        let new = NewTopic { name: name.to_owned(), partitions, replication_factor, configs };
+        let new = NewTopic {
+            name: name.to_owned(),
+            partitions: optional(py, "partitions", partitions)?,
+            replication_factor: optional(py, "replication_factor", replication_factor)?,
+            configs: config.unwrap_or_default().0.into_iter().collect(),
+        };
         let engine = self.shared.live(py)?;
         match py.detach(|| engine.admin().create_topic(&new)) {
             Err(error) if exist_ok && error.code() == ErrorCode::TopicAlreadyExists => {}
@@ -201,10 +216,11 @@ impl Engine {
         value: Option<Bytes<'_>>,
         key: Option<Bytes<'_>>,
         headers: Option<Headers>,
-        partition: Option<i32>,
+        partition: Option<Int<i32>>,
         timestamp: Option<Time>,
     ) -> PyResult<Delivery> {
         let producer = self.shared.producer(py)?;
+        let partition = optional(py, "partition", partition)?;
         producer::send(py, producer, &Message { topic, value, key, headers, partition, timestamp })
     }
 
@@ -231,8 +247,8 @@ impl Engine {
         durability: Option<String>,
         compression: Option<String>,
         linger: Option<Timeout>,
-        batch_bytes: Option<i32>,
-        buffer_bytes: Option<i64>,
+        batch_bytes: Option<Int<i32>>,
+        buffer_bytes: Option<Int<i64>>,
         max_block: Option<Timeout>,
         partitioner: Option<String>,
         idempotent: bool,
@@ -244,8 +260,8 @@ impl Engine {
             durability,
             compression,
             linger,
-            batch_bytes,
-            buffer_bytes,
+            batch_bytes: optional(py, "batch_bytes", batch_bytes)?,
+            buffer_bytes: optional(py, "buffer_bytes", buffer_bytes)?,
             max_block,
             partitioner,
             idempotent,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use klog::{ErrorCode, ProducerConfig, ProducerRecord};
 use pyo3::prelude::*;
 
-use crate::arguments::{Bytes, Config, Headers, OptionText, Time, Timeout, duration, whole_ms};
+use crate::arguments::{Bytes, Config, Headers, Int, OptionText, Time, Timeout, duration, optional, whole_ms};
 use crate::delivery::{self, Delivery};
 use crate::errors::{OrRaise, refuse};
 use crate::interrupt::{self, Deadline};
@@ -171,9 +171,10 @@ impl Producer {
         value: Option<Bytes<'_>>,
         key: Option<Bytes<'_>>,
         headers: Option<Headers>,
-        partition: Option<i32>,
+        partition: Option<Int<i32>>,
         timestamp: Option<Time>,
     ) -> PyResult<Delivery> {
+        let partition = optional(py, "partition", partition)?;
         send(py, self.live(py)?, &Message { topic, value, key, headers, partition, timestamp })
     }
 
@@ -186,8 +187,9 @@ impl Producer {
         topic: &str,
         values: &Bound<'_, PyAny>,
         keyed: bool,
-        partition: Option<i32>,
+        partition: Option<Int<i32>>,
     ) -> PyResult<Option<Delivery>> {
+        let partition = optional(py, "partition", partition)?;
         let producer = self.live(py)?;
         let mut items = values.try_iter()?;
         let mut last = None;

@@ -6,7 +6,7 @@ use klog::{Consumer, ConsumerConfig, ErrorCode, IsolationLevel, OffsetReset};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::arguments::{Place, Where};
+use crate::arguments::{Int, Place, Where};
 use crate::batch::Batch;
 use crate::consumer::at_least_one;
 use crate::errors::{OrRaise, refuse};
@@ -132,9 +132,9 @@ impl Scan {
     }
 
     /// The same records in batches, each of one partition and of at most `max_records`.
-    #[pyo3(signature = (max_records=10_000))]
-    fn batches(&self, py: Python<'_>, max_records: i64) -> PyResult<ScanBatches> {
-        let max_records = at_least_one(py, max_records)?;
+    #[pyo3(signature = (max_records=Int::of(10_000)), text_signature = "($self, max_records=10000)")]
+    fn batches(&self, py: Python<'_>, max_records: Int<i64>) -> PyResult<ScanBatches> {
+        let max_records = at_least_one(py, "max_records", max_records)?;
         Ok(ScanBatches { reader: self.reader(py)?, max_records })
     }
 

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::arguments::{OptionText, Time, Where, items};
+use crate::arguments::{Int, OptionText, Time, Where, items};
 use crate::errors::{OrRaise, refuse};
 use crate::lifetime::Shared;
 use crate::scan::{Scan, ScanIterator};
@@ -74,8 +74,12 @@ impl FromPyObject<'_, '_> for Before {
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         if let Some(pairs) = items(&object)? {
-            let pairs: PyResult<_> = pairs.try_iter()?.map(|pair| pair?.extract::<(i32, i64)>()).collect();
-            return pairs.map(Before::Offsets);
+            let mut offsets = BTreeMap::new();
+            for pair in pairs.try_iter()? {
+                let (partition, offset): (Int<i32>, Int<i64>) = pair?.extract()?;
+                offsets.insert(partition.named(object.py(), "partition")?, offset.named(object.py(), "offset")?);
+            }
+            return Ok(Before::Offsets(offsets));
         }
         match object.extract::<&str>() {
             Ok("end") => Ok(Before::End),

@@ -77,7 +77,7 @@ def test_a_topic_that_exists_is_not_made_again(memory, admin):
         ({"name": "orders", "config": {"cleanup.policy": "compact"}}, klog.UnsupportedError),
         ({"name": 7}, TypeError),
         ({"name": "orders", "partitions": "3"}, TypeError),
-        ({"name": "orders", "partitions": 2**31}, OverflowError),
+        ({"name": "orders", "partitions": 2**31}, klog.InvalidRequestError),
         ({"name": "orders", "config": ["retention.ms"]}, TypeError),
         ({"name": "orders", "config": {"retention.ms": None}}, TypeError),
         ({"name": "orders", "config": {7: 7}}, TypeError),
@@ -258,6 +258,58 @@ def test_everything_can_be_verified(path):
         for report in [engine.verify(), engine.admin().verify("orders")]:
             assert not report.ok
             assert segment.name in " ".join(report.problems)
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**5000, -(10**5000)], ids=["2**63", "-2**63-1", "long", "-long"])
+def test_a_number_that_does_not_fit_is_refused_by_the_name_of_its_argument(memory, admin, number):
+    topic = memory.create_topic("orders")
+    producer, consumer = memory.producer(), memory.consumer("orders")
+    shown = "a number of thousands of digits" if abs(number) > 2**64 else str(number)
+    bound = "the largest is" if number > 0 else "the smallest is -"
+    for name, call in [
+        ("partitions", lambda: memory.create_topic("more", number)),
+        ("partitions", lambda: admin.create_topic("more", number)),
+        ("replication_factor", lambda: memory.create_topic("more", replication_factor=number)),
+        ("replication_factor", lambda: admin.create_topic("more", replication_factor=number)),
+        ("partition", lambda: admin.list_offset("orders", number, "latest")),
+        ("the time in ms", lambda: admin.list_offset("orders", 0, number)),
+        ("partition", lambda: admin.delete_records("orders", number, 0)),
+        ("before", lambda: admin.delete_records("orders", 0, number)),
+        ("partition", lambda: topic.delete_records(before={number: 0})),
+        ("offset", lambda: topic.delete_records(before={0: number})),
+        ("the time in ms", lambda: topic.delete_records(before=number)),
+        ("the time in ms", lambda: topic.partitions[0].offset_at(number)),
+        ("partition", lambda: memory.send("orders", partition=number)),
+        ("the time in ms", lambda: memory.send("orders", timestamp=number)),
+        ("partition", lambda: producer.send("orders", partition=number)),
+        ("partition", lambda: producer.send_many("orders", [b"one"], partition=number)),
+        ("batch_bytes", lambda: memory.producer(batch_bytes=number)),
+        ("buffer_bytes", lambda: memory.producer(buffer_bytes=number)),
+        ("partition", lambda: memory.read(("orders", number))),
+        ("offset", lambda: memory.read("orders", start={("orders", 0): number})),
+        ("max_records", lambda: topic.read().batches(number)),
+        ("max_records", lambda: consumer.poll(0, max_records=number)),
+        ("max_records", lambda: consumer.batches(number)),
+        ("partition", lambda: consumer.assign(("orders", number))),
+        ("offset", lambda: consumer.seek(klog.Offset("orders", 0, number))),
+        ("partition", lambda: consumer.pause(("orders", number))),
+        ("num_partitions", lambda: klog.open(num_partitions=number)),
+        ("brokers", lambda: klog.open(brokers=number)),
+        ("assume_lost", lambda: klog.open(assume_lost=[number])),
+    ]:
+        with pytest.raises(klog.InvalidRequestError) as raised:
+            call()
+        assert str(raised.value).startswith(f"{name} is {shown}; {bound}"), name
+        assert isinstance(raised.value, ValueError)
+    assert [topic.name for topic in admin.list_topics()] == ["orders"]
+    assert len(topic) == 0
+
+
+def test_a_number_of_32_bits_has_their_bounds(memory, admin):
+    with pytest.raises(klog.InvalidRequestError, match="^partitions is 2147483648; the largest is 2147483647$"):
+        memory.create_topic("orders", 2**31)
+    with pytest.raises(klog.InvalidRequestError, match="^partition is -2147483649; the smallest is -2147483648$"):
+        admin.list_offset("orders", -(2**31) - 1, "latest")
 
 
 def test_topics_are_a_mapping_that_is_up_to_date(memory):

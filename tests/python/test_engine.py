@@ -210,6 +210,15 @@ def test_a_directory_of_something_else_is_left_as_it_was(tmp_path):
     assert os.listdir(tmp_path) == ["letter.txt"]
 
 
+@pytest.mark.parametrize("mode", ["r", "rw", "rwc"])
+def test_an_empty_path_is_refused_with_what_was_probably_meant(tmp_path, monkeypatch, mode):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(klog.InvalidRequestError, match="the path of the directory is empty; '.' is") as raised:
+        klog.open("", mode=mode)
+    assert isinstance(raised.value, ValueError)
+    assert os.listdir() == []
+
+
 def test_a_mode_that_does_not_exist_is_refused(path):
     with pytest.raises(klog.InvalidRequestError, match="mode is 'w'; allowed are r, rw and rwc"):
         klog.open(path, mode="w")

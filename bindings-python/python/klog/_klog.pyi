@@ -8,6 +8,7 @@ Words that hold everywhere:
   None is Kafka's null, which is not the same as b"".
 * Handles may be used by any number of threads. Everything that waits or touches the disk lets other threads run, and Ctrl-C
   ends every wait.
+* A number that is too large or too small for its argument raises `InvalidRequestError`, which is a `ValueError`, and names it.
 * Every handle raises `ClosedError` once it or its engine is closed, and `StorageError` when the disk refuses.
 * After `os.fork` an engine on disk and its producers open the directory anew in the child, at their next call, without what
   was queued: that is `LockedError` while the parent has it. Consumers and engines in memory raise `ForkedError` there.
@@ -79,6 +80,7 @@ def open(
             disk refuses.
         UnsupportedError: klog only reads that kind of directory.
         CorruptionError: The metadata does not check out. Nothing was changed.
+        InvalidRequestError: Another mode, or an empty path.
     """
 
 def command() -> int:
