@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use klog::{ConfigResource, NewTopic, OffsetSpec, TimestampMs};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString};
+use pyo3::types::{PyDict, PyList, PyString};
 
 use crate::arguments::{Changes, Config, Int, Time, optional};
+use crate::consumer::at_least_one;
 use crate::errors::{OrRaise, refuse};
 use crate::lifetime::Shared;
 use crate::values;
@@ -27,6 +28,11 @@ impl Admin {
         let engine = self.engine.live(py)?;
         py.detach(|| verb(&engine.admin())).or_raise(py)
     }
+}
+
+/// What settings belong to: a topic or, without one, all brokers.
+fn resource(topic: Option<String>) -> ConfigResource {
+    topic.map_or(ConfigResource::Brokers, ConfigResource::Topic)
 }
 
 /// Which offset of a partition is asked for.
@@ -74,10 +80,30 @@ impl Admin {
         values::topic_description(py, self.ask(py, |admin| admin.create_topic(&new))?)
     }
 
-    /// Changes settings of a topic, by Kafka's names; None takes one back to its default. They are in force, durably, on
-    /// return. Raises `UnknownTopicError`, `ConfigError`, `ReadOnlyError`; nothing is changed then.
-    fn alter_topic(&self, py: Python<'_>, name: &str, changes: Changes) -> PyResult<()> {
-        self.ask(py, |admin| admin.alter_configs(&ConfigResource::Topic(name.to_owned()), &changes.0))
+    /// Gives a topic more partitions, `total` in all, and describes it. They are there, durably, on return. Raises
+    /// `InvalidRequestError` for a total that is not larger, `UnknownTopicError`, `ReadOnlyError`; nothing is changed then.
+    fn add_partitions<'py>(&self, py: Python<'py>, name: &str, total: Int<i32>) -> PyResult<Bound<'py, PyAny>> {
+        let total = total.named(py, "total")?;
+        values::topic_description(py, self.ask(py, |admin| admin.add_partitions(name, total))?)
+    }
+
+    /// Every setting of a topic, or without one of the brokers, by its name: the value that holds, and where that comes from.
+    /// Raises `UnknownTopicError`.
+    #[pyo3(signature = (topic=None))]
+    fn describe_configs<'py>(&self, py: Python<'py>, topic: Option<String>) -> PyResult<Bound<'py, PyDict>> {
+        let configs = PyDict::new(py);
+        for entry in self.ask(py, |admin| admin.describe_configs(&resource(topic)))? {
+            configs.set_item(&entry.name, values::config_entry(py, &entry)?)?;
+        }
+        Ok(configs)
+    }
+
+    /// Changes settings of a topic, or with None those of all brokers, by Kafka's names; None takes one back to what holds
+    /// without it. All of them are in force, durably, on return, or none is. Raises `UnknownTopicError`, `ConfigError`,
+    /// `ReadOnlyError`.
+    #[pyo3(signature = (topic, changes))]
+    fn alter_configs(&self, py: Python<'_>, topic: Option<String>, changes: Changes) -> PyResult<()> {
+        self.ask(py, |admin| admin.alter_configs(&resource(topic), &changes.0))
     }
 
     /// Removes a topic with all its records. It is gone, durably, on return. Raises `UnknownTopicError`, `ReadOnlyError`.
@@ -127,6 +153,49 @@ impl Admin {
     /// Deletes now what the topics' retention lets go of. Returns how many segments went.
     fn delete_old_segments(&self, py: Python<'_>) -> PyResult<usize> {
         self.ask(py, klog::Admin::delete_old_segments)
+    }
+
+    /// What the log directories hold, by their files: partitions and their sizes, and how much room is left.
+    fn log_dirs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let dirs = self.ask(py, klog::Admin::describe_log_dirs)?;
+        let dirs: PyResult<Vec<_>> = dirs.iter().map(|dir| values::log_dir_description(py, dir)).collect();
+        PyList::new(py, dirs?)
+    }
+
+    /// The segments of a partition, in order. Reads the header of every batch. Raises `UnknownTopicError`.
+    #[pyo3(signature = (topic, partition=Int::of(0)), text_signature = "($self, topic, partition=0)")]
+    fn segments<'py>(&self, py: Python<'py>, topic: &str, partition: Int<i32>) -> PyResult<Bound<'py, PyList>> {
+        let partition = partition.named(py, "partition")?;
+        let segments = self.ask(py, |admin| admin.list_segments(topic, partition))?;
+        let segments: PyResult<Vec<_>> = segments.iter().map(|one| values::segment_description(py, one)).collect();
+        PyList::new(py, segments?)
+    }
+
+    /// The batches of a partition, by their headers, from the one that contains `from_offset` on, or from the first there is.
+    /// Checks their checksums. Raises `UnknownTopicError`, `OffsetOutOfRangeError`.
+    #[pyo3(
+        signature = (topic, partition=Int::of(0), *, from_offset=None, max_batches=None),
+        text_signature = "($self, topic, partition=0, *, from_offset=None, max_batches=None)"
+    )]
+    fn batches<'py>(
+        &self,
+        py: Python<'py>,
+        topic: &str,
+        partition: Int<i32>,
+        from_offset: Option<Int<i64>>,
+        max_batches: Option<Int<i64>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let (partition, from_offset) = (partition.named(py, "partition")?, optional(py, "from_offset", from_offset)?);
+        let most = max_batches.map_or(Ok(usize::MAX), |most| at_least_one(py, "max_batches", most))?;
+        let batches = self.ask(py, |admin| {
+            let from = match from_offset {
+                Some(offset) => offset,
+                None => admin.list_offset(topic, partition, OffsetSpec::Earliest)?.offset,
+            };
+            admin.list_batches(topic, partition, from, most)
+        })?;
+        let batches: PyResult<Vec<_>> = batches.iter().map(|one| values::batch_description(py, one)).collect();
+        PyList::new(py, batches?)
     }
 
     /// Reads everything and checks everything, in one topic or in all: batches, checksums, indexes.

@@ -144,13 +144,21 @@ impl Topic {
         self.scan(start).with(py, end, isolation)
     }
 
-    /// Its settings that differ from the defaults, by Kafka's names.
+    /// The settings that it has of its own, by Kafka's names.
     #[getter]
     fn config(&self, py: Python<'_>) -> PyResult<BTreeMap<String, String>> {
         Ok(self.describe(py)?.configs)
     }
 
-    /// Changes settings, durably: `configure(retention_ms=60_000)`. None takes one back to its default.
+    /// Gives it more partitions, `total` in all. They are there, durably, on return. See `Admin.add_partitions`.
+    fn add_partitions(&self, py: Python<'_>, total: Int<i32>) -> PyResult<()> {
+        let total = total.named(py, "total")?;
+        let engine = self.engine.live(py)?;
+        py.detach(|| engine.admin().add_partitions(&self.name, total)).or_raise(py)?;
+        Ok(())
+    }
+
+    /// Changes settings, durably: `configure(retention_ms=60_000)`. None takes one back to what holds without it.
     #[pyo3(signature = (**changes))]
     fn configure(&self, py: Python<'_>, changes: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         let mut wanted = BTreeMap::new();

@@ -1,113 +1,161 @@
 //! The plain values: named tuples, made when the module is imported.
 
-use klog::{Damage, ListedOffset, PartitionDescription, RecordMetadata, Report, TopicDescription, TopicListing};
+use klog::{
+    BatchDescription, ConfigEntry, Damage, ListedOffset, LogDirDescription, PartitionDescription,
+    RecordMetadata, ReplicaDescription, Report, SegmentDescription, TopicDescription, TopicListing,
+};
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-/// The classes, and what makes an instance of one without running Python code.
-struct Classes {
-    topic_partition: Py<PyType>,
-    offset: Py<PyType>,
-    record_metadata: Py<PyType>,
-    report: Py<PyType>,
-    damage: Py<PyType>,
-    topic_listing: Py<PyType>,
-    topic_description: Py<PyType>,
-    partition_description: Py<PyType>,
-    listed_offset: Py<PyType>,
-    new: Py<PyAny>,
+/// A class, by its place in [`TABLE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    TopicPartition,
+    Offset,
+    RecordMetadata,
+    ListedOffset,
+    TopicListing,
+    PartitionDescription,
+    TopicDescription,
+    ConfigEntry,
+    SegmentDescription,
+    BatchDescription,
+    ReplicaDescription,
+    LogDirDescription,
+    Damage,
+    Report,
 }
 
-const PARTITION_FIELDS: [&str; 11] = [
-    "partition",
-    "leader",
-    "leader_epoch",
-    "replicas",
-    "isr",
-    "log_start_offset",
-    "last_stable_offset",
-    "high_watermark",
-    "log_end_offset",
-    "bytes",
-    "segments",
+/// Each class with what it is, and its fields.
+const TABLE: &[(Class, &str, &[&str])] = &[
+    (Class::TopicPartition, "A partition of a topic.", &["topic", "partition"]),
+    (
+        Class::Offset,
+        "A position in a partition: the offset that is read next.",
+        &["topic", "partition", "offset", "metadata", "leader_epoch"],
+    ),
+    (
+        Class::RecordMetadata,
+        "Where a record is: what a `Delivery` resolves to.",
+        &["topic", "partition", "offset", "timestamp"],
+    ),
+    (Class::ListedOffset, "An offset that was asked for.", &["offset", "timestamp"]),
+    (Class::TopicListing, "A topic in a list.", &["name", "id", "partitions", "replication_factor", "is_internal"]),
+    (
+        Class::PartitionDescription,
+        "What there is to know about a partition.",
+        &[
+            "partition",
+            "leader",
+            "leader_epoch",
+            "replicas",
+            "isr",
+            "log_start_offset",
+            "last_stable_offset",
+            "high_watermark",
+            "log_end_offset",
+            "bytes",
+            "segments",
+        ],
+    ),
+    (
+        Class::TopicDescription,
+        "What there is to know about a topic.",
+        &["name", "id", "is_internal", "configs", "partitions"],
+    ),
+    (
+        Class::ConfigEntry,
+        "A setting: the value that holds, and where it comes from.",
+        &["name", "value", "source", "is_read_only", "type", "bounds", "doc"],
+    ),
+    (
+        Class::SegmentDescription,
+        "A segment of a partition.",
+        &[
+            "file",
+            "base_offset",
+            "next_offset",
+            "bytes",
+            "damaged_bytes",
+            "batches",
+            "records",
+            "first_timestamp",
+            "max_timestamp",
+            "is_active",
+        ],
+    ),
+    (
+        Class::BatchDescription,
+        "A batch of records, by its header.",
+        &[
+            "file",
+            "position",
+            "bytes",
+            "base_offset",
+            "last_offset",
+            "records",
+            "codec",
+            "is_crc_ok",
+            "producer_id",
+            "producer_epoch",
+            "base_sequence",
+            "is_transactional",
+            "is_control",
+            "leader_epoch",
+            "max_timestamp",
+            "problem",
+        ],
+    ),
+    (
+        Class::ReplicaDescription,
+        "A partition in a log directory.",
+        &["directory", "partition", "log_bytes", "bytes", "segments"],
+    ),
+    (Class::LogDirDescription, "A log directory.", &["path", "total_bytes", "usable_bytes", "replicas"]),
+    (
+        Class::Damage,
+        "Bytes of a log that do not check out.",
+        &["topic", "partition", "first_offset", "next_offset", "file", "position", "bytes", "reason"],
+    ),
+    (Class::Report, "What opening, recovering or verifying found.", &["ok", "problems"]),
 ];
+
+/// The classes, and what makes an instance of one without running Python code.
+struct Classes {
+    made: Vec<Py<PyType>>,
+    new: Py<PyAny>,
+}
 
 static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
 
 /// Makes the classes and puts them into the module.
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = module.py();
-    let made = classes(py)?;
-    module.add("TopicPartition", made.topic_partition.bind(py))?;
-    module.add("Offset", made.offset.bind(py))?;
-    module.add("RecordMetadata", made.record_metadata.bind(py))?;
-    module.add("Report", made.report.bind(py))?;
-    module.add("Damage", made.damage.bind(py))?;
-    module.add("TopicListing", made.topic_listing.bind(py))?;
-    module.add("TopicDescription", made.topic_description.bind(py))?;
-    module.add("PartitionDescription", made.partition_description.bind(py))?;
-    module.add("ListedOffset", made.listed_offset.bind(py))
+    for (class, made) in TABLE.iter().zip(&classes(module.py())?.made) {
+        module.add(format!("{:?}", class.0), made.bind(module.py()))?;
+    }
+    Ok(())
 }
 
 fn classes(py: Python<'_>) -> PyResult<&Classes> {
     CLASSES.get_or_try_init(py, || {
-        let damage = ["topic", "partition", "first_offset", "next_offset", "file", "position", "bytes", "reason"];
-        Ok(Classes {
-            topic_partition: make(py, "TopicPartition", "A partition of a topic.", &["topic", "partition"])?,
-            offset: make_offset(py)?,
-            record_metadata: make(
-                py,
-                "RecordMetadata",
-                "Where a record is: what a `Delivery` resolves to.",
-                &["topic", "partition", "offset", "timestamp"],
-            )?,
-            report: make(py, "Report", "What opening, recovering or verifying found.", &["ok", "problems"])?,
-            damage: make(py, "Damage", "Bytes of a log that do not check out.", &damage)?,
-            topic_listing: make(
-                py,
-                "TopicListing",
-                "A topic in a list.",
-                &["name", "id", "partitions", "replication_factor", "is_internal"],
-            )?,
-            topic_description: make(
-                py,
-                "TopicDescription",
-                "What there is to know about a topic.",
-                &["name", "id", "is_internal", "configs", "partitions"],
-            )?,
-            partition_description: make(
-                py,
-                "PartitionDescription",
-                "What there is to know about a partition.",
-                &PARTITION_FIELDS,
-            )?,
-            listed_offset: make(py, "ListedOffset", "An offset that was asked for.", &["offset", "timestamp"])?,
-            new: py.get_type::<PyTuple>().getattr("__new__")?.unbind(),
-        })
+        let mut made = Vec::new();
+        for (class, doc, fields) in TABLE {
+            assert_eq!(*class as usize, made.len(), "the table is in the order of the classes");
+            made.push(make(py, *class, doc, fields)?);
+        }
+        Ok(Classes { made, new: py.get_type::<PyTuple>().getattr("__new__")?.unbind() })
     })
 }
 
-fn make(py: Python<'_>, name: &str, doc: &str, fields: &[&str]) -> PyResult<Py<PyType>> {
-    named_tuple(py, name, doc, fields, &PyTuple::empty(py))
-}
-
-fn make_offset(py: Python<'_>) -> PyResult<Py<PyType>> {
-    let doc = "A position in a partition: the offset that is read next.";
-    let defaults = ("", py.None()).into_pyobject(py)?;
-    named_tuple(py, "Offset", doc, &["topic", "partition", "offset", "metadata", "leader_epoch"], &defaults)
-}
-
-fn named_tuple(
-    py: Python<'_>,
-    name: &str,
-    doc: &str,
-    fields: &[&str],
-    defaults: &Bound<'_, PyTuple>,
-) -> PyResult<Py<PyType>> {
+fn make(py: Python<'_>, class: Class, doc: &str, fields: &[&str]) -> PyResult<Py<PyType>> {
     let keywords = PyDict::new(py);
     keywords.set_item("module", "klog")?;
-    keywords.set_item("defaults", defaults)?;
+    if class == Class::Offset {
+        keywords.set_item("defaults", ("", py.None()))?;
+    }
+    let name = format!("{class:?}");
     let class = py.import("collections")?.getattr("namedtuple")?.call((name, fields), Some(&keywords))?;
     class.setattr("__doc__", doc)?;
     Ok(class.cast_into::<PyType>()?.unbind())
@@ -116,48 +164,48 @@ fn named_tuple(
 /// An instance of one of the classes.
 fn instance<'py>(
     py: Python<'py>,
-    which: impl FnOnce(&Classes) -> &Py<PyType>,
-    fields: impl IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error = PyErr>,
+    class: Class,
+    fields: impl IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error: Into<PyErr>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let classes = classes(py)?;
-    classes.new.bind(py).call1((which(classes).bind(py), fields.into_pyobject(py)?))
+    classes.new.bind(py).call1((classes.made[class as usize].bind(py), fields.into_pyobject(py).map_err(Into::into)?))
 }
 
 /// A `TopicPartition`.
 pub(crate) fn topic_partition<'py>(py: Python<'py>, topic: &str, partition: i32) -> PyResult<Bound<'py, PyAny>> {
-    instance(py, |classes| &classes.topic_partition, (topic, partition))
+    instance(py, Class::TopicPartition, (topic, partition))
 }
 
 /// An `Offset`.
 pub(crate) fn offset<'py>(py: Python<'py>, topic: &str, partition: i32, offset: i64) -> PyResult<Bound<'py, PyAny>> {
-    instance(py, |classes| &classes.offset, (topic, partition, offset, "", py.None()))
+    instance(py, Class::Offset, (topic, partition, offset, "", py.None()))
 }
 
 /// A `RecordMetadata`.
 pub(crate) fn record_metadata<'py>(py: Python<'py>, metadata: &RecordMetadata) -> PyResult<Bound<'py, PyAny>> {
     let RecordMetadata { topic, partition, offset, timestamp } = metadata;
-    instance(py, |classes| &classes.record_metadata, (topic, *partition, *offset, *timestamp))
+    instance(py, Class::RecordMetadata, (topic, *partition, *offset, *timestamp))
 }
 
 /// A `Report`.
 pub(crate) fn report<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyAny>> {
     let text = report.to_string();
     let problems = PyTuple::new(py, text.lines().collect::<Vec<_>>())?;
-    instance(py, |classes| &classes.report, (report.is_empty(), problems))
+    instance(py, Class::Report, (report.is_empty(), problems))
 }
 
 /// A `Damage`.
 pub(crate) fn damage<'py>(py: Python<'py>, damage: &Damage) -> PyResult<Bound<'py, PyAny>> {
     let Damage { topic, partition, first_offset, next_offset, file, position, bytes, reason } = damage;
     let fields = (topic, *partition, *first_offset, *next_offset, file, *position, *bytes, reason);
-    instance(py, |classes| &classes.damage, fields)
+    instance(py, Class::Damage, fields)
 }
 
 /// A `TopicListing`.
 pub(crate) fn topic_listing<'py>(py: Python<'py>, topic: &TopicListing) -> PyResult<Bound<'py, PyAny>> {
     let TopicListing { name, id, partitions, replication_factor, is_internal } = topic;
     let fields = (name, id.to_string(), *partitions, *replication_factor, *is_internal);
-    instance(py, |classes| &classes.topic_listing, fields)
+    instance(py, Class::TopicListing, fields)
 }
 
 /// A `TopicDescription`.
@@ -165,7 +213,7 @@ pub(crate) fn topic_description(py: Python<'_>, topic: TopicDescription) -> PyRe
     let TopicDescription { name, id, is_internal, configs, partitions } = topic;
     let partitions: PyResult<Vec<_>> = partitions.iter().map(|one| partition_description(py, one)).collect();
     let fields = (name, id.to_string(), is_internal, configs, PyTuple::new(py, partitions?)?);
-    instance(py, |classes| &classes.topic_description, fields)
+    instance(py, Class::TopicDescription, fields)
 }
 
 /// A `PartitionDescription`.
@@ -183,10 +231,73 @@ fn partition_description<'py>(py: Python<'py>, one: &PartitionDescription) -> Py
         one.bytes,
         one.segments,
     );
-    instance(py, |classes| &classes.partition_description, fields)
+    instance(py, Class::PartitionDescription, fields)
 }
 
 /// A `ListedOffset`.
 pub(crate) fn listed_offset(py: Python<'_>, listed: ListedOffset) -> PyResult<Bound<'_, PyAny>> {
-    instance(py, |classes| &classes.listed_offset, (listed.offset, listed.timestamp))
+    instance(py, Class::ListedOffset, (listed.offset, listed.timestamp))
+}
+
+/// A `ConfigEntry`.
+pub(crate) fn config_entry<'py>(py: Python<'py>, entry: &ConfigEntry) -> PyResult<Bound<'py, PyAny>> {
+    let ConfigEntry { name, value, source, is_read_only, kind, bounds, doc } = entry;
+    let fields = (name, value, source.name(), *is_read_only, *kind, bounds, *doc);
+    instance(py, Class::ConfigEntry, fields)
+}
+
+/// A `SegmentDescription`.
+pub(crate) fn segment_description<'py>(py: Python<'py>, one: &SegmentDescription) -> PyResult<Bound<'py, PyAny>> {
+    let fields = (
+        &one.file,
+        one.base_offset,
+        one.next_offset,
+        one.bytes,
+        one.damaged_bytes,
+        one.batches,
+        one.records,
+        one.first_timestamp,
+        one.max_timestamp,
+        one.is_active,
+    );
+    instance(py, Class::SegmentDescription, fields)
+}
+
+/// A `BatchDescription`.
+pub(crate) fn batch_description<'py>(py: Python<'py>, one: &BatchDescription) -> PyResult<Bound<'py, PyAny>> {
+    // PyO3 makes tuples of at most twelve.
+    let fields = [
+        one.file.as_str().into_bound_py_any(py)?,
+        one.position.into_bound_py_any(py)?,
+        one.bytes.into_bound_py_any(py)?,
+        one.header.base_offset.0.into_bound_py_any(py)?,
+        one.header.last_offset().0.into_bound_py_any(py)?,
+        one.header.records_count.into_bound_py_any(py)?,
+        one.codec().into_bound_py_any(py)?,
+        one.is_crc_ok().into_bound_py_any(py)?,
+        one.producer_id().0.into_bound_py_any(py)?,
+        one.header.producer_epoch.into_bound_py_any(py)?,
+        one.header.base_sequence.into_bound_py_any(py)?,
+        one.header.is_transactional().into_bound_py_any(py)?,
+        one.header.is_control().into_bound_py_any(py)?,
+        one.header.leader_epoch.0.into_bound_py_any(py)?,
+        one.header.max_timestamp.0.into_bound_py_any(py)?,
+        one.problem.as_ref().map(ToString::to_string).into_bound_py_any(py)?,
+    ];
+    instance(py, Class::BatchDescription, PyTuple::new(py, fields)?)
+}
+
+/// A `LogDirDescription`.
+pub(crate) fn log_dir_description<'py>(py: Python<'py>, dir: &LogDirDescription) -> PyResult<Bound<'py, PyAny>> {
+    let replicas: PyResult<Vec<_>> = dir.replicas.iter().map(|one| replica_description(py, one)).collect();
+    let path = dir.path.to_string_lossy();
+    let fields = (&*path, dir.total_bytes, dir.usable_bytes, PyTuple::new(py, replicas?)?);
+    instance(py, Class::LogDirDescription, fields)
+}
+
+/// A `ReplicaDescription`.
+fn replica_description<'py>(py: Python<'py>, one: &ReplicaDescription) -> PyResult<Bound<'py, PyAny>> {
+    let ReplicaDescription { directory, partition, log_bytes, bytes, segments } = one;
+    let partition = partition.as_ref().map(|of| topic_partition(py, &of.topic, of.partition)).transpose()?;
+    instance(py, Class::ReplicaDescription, (directory, partition, *log_bytes, *bytes, *segments))
 }

@@ -120,6 +120,16 @@ def segments(partition: Path) -> list[Path]:
     return sorted(partition.glob("*.log"))
 
 
+def fingerprints(path: Path) -> dict[Path, tuple[object, ...]]:
+    """Names, sizes, times and contents of everything."""
+    found: dict[Path, tuple[object, ...]] = {}
+    for file in sorted(path.rglob("*")):
+        status = file.stat()
+        content = file.read_bytes() if file.is_file() else None
+        found[file] = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, content)
+    return found
+
+
 def environment() -> dict[str, str]:
     """The environment, without what would change the command."""
     return {name: value for name, value in os.environ.items() if name not in ("KLOG_DIR", "NO_COLOR")}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import klog
 import pytest
-from conftest import segments
+from conftest import fingerprints, segments
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_an_unknown_setting_is_refused_with_the_nearest_name(memory, admin):
     memory.create_topic("orders")
     for call in [
         lambda: memory.create_topic("more", config={"retention.m": 1}),
-        lambda: admin.alter_topic("orders", {"retention.m": 1}),
+        lambda: admin.alter_configs("orders", {"retention.m": 1}),
         lambda: memory.topic("orders").configure(retention_m=1),
     ]:
         with pytest.raises(klog.ConfigError, match="no topic option 'retention.m'; did you mean 'retention.ms'"):
@@ -106,7 +106,12 @@ def test_an_unknown_topic_is_refused_with_the_nearest_name(memory, admin):
     for call in [
         lambda: admin.describe_topic("order"),
         lambda: admin.delete_topic("order"),
-        lambda: admin.alter_topic("order", {"retention.ms": 1}),
+        lambda: admin.add_partitions("order", 2),
+        lambda: admin.describe_configs("order"),
+        lambda: admin.segments("order"),
+        lambda: admin.batches("order"),
+        lambda: admin.batches("order", from_offset=0),
+        lambda: admin.alter_configs("order", {"retention.ms": 1}),
         lambda: admin.list_offset("order", 0, "latest"),
         lambda: admin.delete_records("order", 0, None),
         lambda: admin.verify("order"),
@@ -123,7 +128,7 @@ def test_an_unknown_topic_is_refused_with_the_nearest_name(memory, admin):
 
 def test_settings_are_changed_and_taken_back(memory, admin):
     topic = memory.create_topic("orders", config={"retention.ms": 1000})
-    admin.alter_topic("orders", {"retention.bytes": 5000, "preallocate": True, "min.cleanable.dirty.ratio": 0.25})
+    admin.alter_configs("orders", {"retention.bytes": 5000, "preallocate": True, "min.cleanable.dirty.ratio": 0.25})
     assert topic.config == {
         "retention.ms": "1000",
         "retention.bytes": "5000",
@@ -133,12 +138,139 @@ def test_settings_are_changed_and_taken_back(memory, admin):
     topic.configure(retention_ms=None, retention_bytes=None, preallocate=None)
     assert topic.config == {"min.cleanable.dirty.ratio": "0.25"}
     with pytest.raises(klog.ConfigError):
-        admin.alter_topic("orders", {"retention.ms": 7, "segment.bytes": 0})
+        admin.alter_configs("orders", {"retention.ms": 7, "segment.bytes": 0})
     assert topic.config == {"min.cleanable.dirty.ratio": "0.25"}
     topic.configure()
     for changes in [["retention.ms"], {"retention.ms": []}, {7: 7}, None]:
         with pytest.raises(TypeError):
-            admin.alter_topic("orders", changes)
+            admin.alter_configs("orders", changes)
+
+
+def test_every_setting_is_described_with_where_it_comes_from(path):
+    with klog.open(path, num_partitions=3) as engine:
+        admin = engine.admin()
+        topic = engine.create_topic("orders", config={"retention.bytes": 5000})
+        settings = admin.describe_configs("orders")
+        assert list(settings) == sorted(settings)
+        assert all(type(entry) is klog.ConfigEntry and entry.name == name for name, entry in settings.items())
+        assert settings["retention.bytes"][:4] == ("retention.bytes", "5000", "DYNAMIC_TOPIC_CONFIG", False)
+        # What a directory that klog made says for all topics.
+        assert settings["retention.ms"][1:3] == ("-1", "DYNAMIC_DEFAULT_BROKER_CONFIG")
+        segment_bytes = settings["segment.bytes"]
+        assert segment_bytes[1:3] == ("1073741824", "DEFAULT_CONFIG")
+        assert (segment_bytes.type, segment_bytes.bounds) == ("int", "1048576 to 2147483647")
+        assert "segment is finished" in segment_bytes.doc
+        assert settings["flush.ms"].value is None
+        assert settings["cleanup.policy"].bounds is None
+        assert topic.config == {"retention.bytes": "5000"}
+
+        brokers = admin.describe_configs()
+        assert brokers["log.retention.ms"][1:4] == ("-1", "DYNAMIC_DEFAULT_BROKER_CONFIG", False)
+        assert brokers["num.partitions"][1:4] == ("3", "STATIC_BROKER_CONFIG", True)
+        assert brokers["klog.spare"][1:4] == ("true", "DEFAULT_CONFIG", True)
+        assert brokers == admin.describe_configs(None)
+
+
+def test_what_all_brokers_say_holds_for_topics_that_say_nothing(memory, admin):
+    memory.create_topic("orders", config={"segment.bytes": 3_000_000})
+    memory.create_topic("more")
+    admin.alter_configs(None, {"log.segment.bytes": 2_000_000, "message.max.bytes": 5000})
+    assert admin.describe_configs("orders")["segment.bytes"][1:3] == ("3000000", "DYNAMIC_TOPIC_CONFIG")
+    assert admin.describe_configs("more")["segment.bytes"][1:3] == ("2000000", "DYNAMIC_DEFAULT_BROKER_CONFIG")
+    assert admin.describe_configs()["log.segment.bytes"][1:3] == ("2000000", "DYNAMIC_DEFAULT_BROKER_CONFIG")
+    with pytest.raises(klog.RecordTooLargeError):
+        memory.send("more", b"x" * 6000).result()
+    admin.alter_configs(None, {"log.segment.bytes": None, "message.max.bytes": None})
+    assert admin.describe_configs("more")["segment.bytes"].source == "DEFAULT_CONFIG"
+    assert memory.send("more", b"x" * 6000).result().offset == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"retention.ms": 1}, "no broker option 'retention.ms'; did you mean 'log.retention.ms'"),
+        ({"num.partitions": 3}, "num.partitions cannot be altered; give it when opening"),
+        ({"klog.retention.enable": True}, "klog.retention.enable cannot be altered; 'klog adopt' sets it"),
+        ({"log.segment.bytes": 13}, "log.segment.bytes is 13; allowed are 1048576 to"),
+        ({"log.segment.bytes": 2_000_000, "log.roll.ms": 0}, "log.roll.ms is 0"),
+    ],
+)
+def test_what_brokers_cannot_say_is_refused_and_nothing_is_changed(admin, changes, what):
+    before = admin.describe_configs()
+    with pytest.raises(klog.ConfigError, match=re.escape(what)):
+        admin.alter_configs(None, changes)
+    assert admin.describe_configs() == before
+
+
+def test_wrong_types_are_refused_by_every_verb(memory, admin):
+    memory.create_topic("orders")
+    for call in [
+        lambda: admin.add_partitions("orders"),
+        lambda: admin.add_partitions("orders", None),
+        lambda: admin.add_partitions("orders", "2"),
+        lambda: admin.add_partitions("orders", 2.0),
+        lambda: admin.add_partitions(7, 2),
+        lambda: admin.alter_configs({"retention.ms": 1}),
+        lambda: admin.alter_configs(7, {"retention.ms": 1}),
+        lambda: admin.describe_configs(b"orders"),
+        lambda: admin.segments(None),
+        lambda: admin.segments("orders", "0"),
+        lambda: admin.batches("orders", None),
+        lambda: admin.batches("orders", 0, 0),
+        lambda: admin.batches("orders", from_offset="earliest"),
+        lambda: admin.batches("orders", max_batches=1.5),
+        lambda: admin.log_dirs("orders"),
+        lambda: memory.topic("orders").add_partitions("2"),
+    ]:
+        with pytest.raises(TypeError):
+            call()
+    assert len(memory.topic("orders").partitions) == 1
+
+
+def test_partitions_are_added_and_an_open_producer_uses_them(path):
+    with klog.open(path) as engine:
+        topic, admin = engine.create_topic("orders"), engine.admin()
+        with engine.producer() as producer:
+            for number in range(50):
+                producer.send("orders", b"old", key=b"%d" % number)
+            producer.flush()
+            with pytest.raises(klog.UnknownTopicError, match="not 2"):
+                producer.send("orders", b"new", partition=2)
+            described = admin.add_partitions("orders", 3)
+            assert described == admin.describe_topic("orders")
+            assert [one.partition for one in described.partitions] == [0, 1, 2]
+            assert producer.send("orders", b"new", partition=2).result()[:3] == ("orders", 2, 0)
+            sent = [producer.send("orders", b"new", key=b"%d" % number).result().partition for number in range(50)]
+        assert set(sent) == {0, 1, 2}
+        # The engine's own producer was not even made before.
+        assert engine.send("orders", b"new", partition=1).result().partition == 1
+        assert [partition.id for partition in topic.partitions] == [0, 1, 2]
+        assert topic.add_partitions(5) is None
+        assert len(topic.partitions) == 5
+    with klog.open(path, mode="r") as engine:
+        assert len(engine.topic("orders").partitions) == 5
+        assert sorted(record.value for record in engine.read("orders")) == [b"new"] * 52 + [b"old"] * 50
+
+
+def test_partitions_never_become_fewer(path):
+    with klog.open(path, threads=False) as engine:
+        engine.create_topic("orders", 3)
+    with klog.open(path, threads=False) as engine:
+        topic, admin = engine.topic("orders"), engine.admin()
+        before = fingerprints(path)
+        for total in [3, 2, 1, 0, -1]:
+            for add in [topic.add_partitions, lambda total: admin.add_partitions("orders", total)]:
+                with pytest.raises(klog.InvalidRequestError, match=f"3 partitions and cannot have {total};") as raised:
+                    add(total)
+                assert raised.value.code is klog.ErrorCode.INVALID_PARTITIONS
+                assert (int(raised.value.code), raised.value.name) == (37, "INVALID_PARTITIONS")
+                assert not raised.value.retriable
+        with pytest.raises(klog.InvalidRequestError, match="most at once"):
+            topic.add_partitions(2**31 - 1)
+        for internal in ["__consumer_offsets", "__cluster_metadata"]:
+            with pytest.raises(klog.InvalidRequestError, match=internal):
+                admin.add_partitions(internal, 60)
+        assert fingerprints(path) == before
 
 
 def test_topics_are_deleted(memory, admin):
@@ -260,6 +392,104 @@ def test_everything_can_be_verified(path):
             assert segment.name in " ".join(report.problems)
 
 
+def test_segments_and_batches_tell_how_the_records_lie(path):
+    with klog.open(path) as engine:
+        admin = engine.admin()
+        engine.create_topic("orders", 2, config={"segment.ms": 60_000})
+        producer = engine.producer(linger=60, compression="zstd")
+        for timestamp in [1000, 3000, 2000]:
+            producer.send("orders", b"x" * 1000, timestamp=timestamp, partition=0)
+        producer.flush()
+        engine.send("orders", b"later", timestamp=100_000, partition=0).result()
+        [first, second] = admin.segments("orders")
+        assert type(first) is klog.SegmentDescription
+        assert first == (
+            "orders-0/00000000000000000000.log",
+            0,
+            3,
+            (path / first.file).stat().st_size,
+            0,
+            1,
+            3,
+            1000,
+            3000,
+            False,
+        )
+        assert (second.base_offset, second.next_offset, second.is_active) == (3, 4, True)
+        assert (second.first_timestamp, second.max_timestamp) == (100_000, 100_000)
+        [empty] = admin.segments("orders", 1)
+        assert (empty.bytes, empty.batches, empty.records, empty.max_timestamp) == (0, 0, 0, -1)
+
+        [batch, last] = admin.batches("orders")
+        assert type(batch) is klog.BatchDescription
+        assert (batch.file, batch.position, batch.bytes) == (first.file, 0, first.bytes)
+        assert (batch.base_offset, batch.last_offset, batch.records, batch.codec) == (0, 2, 3, "zstd")
+        assert (batch.is_crc_ok, batch.problem, batch.max_timestamp) == (True, None, 3000)
+        assert (batch.producer_id, batch.producer_epoch, batch.base_sequence) == (-1, -1, -1)
+        assert (batch.is_transactional, batch.is_control, batch.leader_epoch) == (False, False, 0)
+        assert (last.file, last.codec, last.base_offset) == (second.file, "none", 3)
+
+        assert admin.batches("orders", from_offset=2) == [batch, last]
+        assert admin.batches("orders", from_offset=3) == [last]
+        assert admin.batches("orders", 0, from_offset=4) == []
+        assert admin.batches("orders", max_batches=1) == [batch]
+        assert admin.batches("orders", 1) == []
+        for from_offset in [-1, 5]:
+            with pytest.raises(klog.OffsetOutOfRangeError):
+                admin.batches("orders", from_offset=from_offset)
+        with pytest.raises(klog.InvalidRequestError, match="max_batches is 0; allowed are 1 and more"):
+            admin.batches("orders", max_batches=0)
+        for look in [admin.segments, admin.batches]:
+            for partition in [-1, 2]:
+                with pytest.raises(klog.UnknownTopicError, match=f"not {partition}"):
+                    look("orders", partition)
+        # The first there is, when there was one before it.
+        admin.delete_records("orders", 0, 3)
+        assert admin.batches("orders") == [last]
+
+
+def test_batches_that_are_damaged_say_why(path):
+    with klog.open(path) as engine:
+        fill(engine, "orders", range(3))
+    segment = path / "orders-0" / "00000000000000000000.log"
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1  # in the second of three batches of equal size
+    segment.write_bytes(content)
+    with klog.open(path, mode="r") as engine:
+        batches = engine.admin().batches("orders")
+        assert [(batch.is_crc_ok, batch.base_offset) for batch in batches] == [(True, 0), (False, 1), (True, 2)]
+        assert batches[0].problem is batches[2].problem is None
+        assert batches[1].problem.startswith("CRC ")
+        [whole] = engine.admin().segments("orders")
+        assert (whole.batches, whole.damaged_bytes) == (3, 0)
+    content[len(content) // 3 + 16] = 9  # no batch has that version
+    segment.write_bytes(content)
+    with klog.open(path, mode="r") as engine:
+        [damaged] = engine.admin().segments("orders")
+        assert (damaged.batches, damaged.damaged_bytes) == (2, len(content) // 3)
+
+
+def test_log_dirs_tell_what_lies_in_them(path):
+    with klog.open(path) as engine:
+        [empty] = engine.admin().log_dirs()
+        assert type(empty) is klog.LogDirDescription
+        assert (empty.path, empty.replicas) == (str(path), ())
+        assert 0 <= empty.usable_bytes <= empty.total_bytes
+        engine.create_topic("gone")
+        engine.create_topic("orders", 2)
+        engine.send("orders", b"one", partition=1).result()
+        engine.delete_topic("gone")
+        [found] = engine.admin().log_dirs()
+        gone, first, second = found.replicas
+        assert type(first) is klog.ReplicaDescription
+        assert (first.directory, first.partition, first.segments) == ("orders-0", ("orders", 0), 1)
+        assert type(second.partition) is klog.TopicPartition
+        assert (first.log_bytes, second.log_bytes) == (0, engine.topic("orders").partitions[1].size)
+        assert second.bytes == sum(file.stat().st_size for file in (path / "orders-1").iterdir())
+        assert gone.partition is None
+        assert re.fullmatch(r"gone-0\.[0-9a-f]{32}-delete", gone.directory)
+
+
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**5000, -(10**5000)], ids=["2**63", "-2**63-1", "long", "-long"])
 def test_a_number_that_does_not_fit_is_refused_by_the_name_of_its_argument(memory, admin, number):
     topic = memory.create_topic("orders")
@@ -271,6 +501,8 @@ def test_a_number_that_does_not_fit_is_refused_by_the_name_of_its_argument(memor
         ("partitions", lambda: admin.create_topic("more", number)),
         ("replication_factor", lambda: memory.create_topic("more", replication_factor=number)),
         ("replication_factor", lambda: admin.create_topic("more", replication_factor=number)),
+        ("total", lambda: admin.add_partitions("orders", number)),
+        ("total", lambda: topic.add_partitions(number)),
         ("partition", lambda: admin.list_offset("orders", number, "latest")),
         ("the time in ms", lambda: admin.list_offset("orders", 0, number)),
         ("partition", lambda: admin.delete_records("orders", number, 0)),
@@ -279,6 +511,10 @@ def test_a_number_that_does_not_fit_is_refused_by_the_name_of_its_argument(memor
         ("offset", lambda: topic.delete_records(before={0: number})),
         ("the time in ms", lambda: topic.delete_records(before=number)),
         ("the time in ms", lambda: topic.partitions[0].offset_at(number)),
+        ("partition", lambda: admin.segments("orders", number)),
+        ("partition", lambda: admin.batches("orders", number)),
+        ("from_offset", lambda: admin.batches("orders", from_offset=number)),
+        ("max_batches", lambda: admin.batches("orders", max_batches=number)),
         ("partition", lambda: memory.send("orders", partition=number)),
         ("the time in ms", lambda: memory.send("orders", timestamp=number)),
         ("partition", lambda: producer.send("orders", partition=number)),

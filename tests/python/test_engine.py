@@ -7,6 +7,7 @@ import stat
 
 import klog
 import pytest
+from conftest import fingerprints
 
 
 def test_a_directory_is_made_and_is_a_log_dir(path):
@@ -119,6 +120,13 @@ def test_handles_of_a_closed_engine_say_so(path):
         lambda: len(topic),
         lambda: partition.end,
         lambda: admin.describe_topic("orders"),
+        lambda: admin.add_partitions("orders", 2),
+        lambda: admin.describe_configs(),
+        lambda: admin.alter_configs("orders", {}),
+        lambda: admin.log_dirs(),
+        lambda: admin.segments("orders"),
+        lambda: admin.batches("orders"),
+        lambda: topic.add_partitions(2),
         lambda: "orders" in engine.topics,
     ]:
         with pytest.raises(klog.ClosedError):
@@ -169,23 +177,16 @@ def test_reading_only_changes_nothing(path):
             lambda: engine.topic("orders").configure(retention_ms=1),
             lambda: engine.topic("orders").delete_records(before="end"),
             lambda: engine.admin().delete_records("orders", 0, None),
-            lambda: engine.admin().alter_topic("orders", {"retention.ms": 1}),
+            lambda: engine.topic("orders").add_partitions(2),
+            lambda: engine.admin().add_partitions("orders", 2),
+            lambda: engine.admin().alter_configs("orders", {"retention.ms": 1}),
+            lambda: engine.admin().alter_configs(None, {"log.retention.ms": 1}),
             lambda: engine.admin().delete_old_segments(),
         ]:
             with pytest.raises(klog.ReadOnlyError, match="for reading only") as raised:
                 call()
             assert isinstance(raised.value, PermissionError)
     assert fingerprints(path) == before
-
-
-def fingerprints(path):
-    """Names, sizes, times and contents of everything."""
-    found = {}
-    for file in sorted(path.rglob("*")):
-        status = file.stat()
-        content = file.read_bytes() if file.is_file() else None
-        found[file] = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, content)
-    return found
 
 
 def test_a_reader_beside_a_writer_is_not_locked_out(path, engine):

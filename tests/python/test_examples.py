@@ -69,7 +69,7 @@ def test_spooling_says_how_it_is_used(path):
     ("readme", "printed"),
     [
         ("README.md", "0 b'py' b'hello from Python'\n"),
-        ("bindings-python/README.md", f"0 b'en' b'hello, world'\n{sum(range(1000))}\n"),
+        ("bindings-python/README.md", f"0 b'en' b'hello, world'\n{sum(range(1000))}\nnumbers-0/{0:020}.log 1000\n"),
     ],
 )
 def test_the_readmes_examples(tmp_path, monkeypatch, capsys, readme, printed):

@@ -30,7 +30,18 @@ def topics(engine: klog.Engine) -> None:
     assert_type(admin.create_topic("orders", 3, config={"retention.ms": 1}).partitions[0].isr, tuple[int, ...])
     assert_type(admin.list_offset("orders", 0, dt.datetime.now(dt.timezone.utc)).offset, int)
     assert_type([topic.is_internal for topic in admin.list_topics()], list[bool])
-    admin.alter_topic("orders", {"retention.ms": None, "preallocate": True})
+    admin.alter_configs("orders", {"retention.ms": None, "preallocate": True})
+    admin.alter_configs(None, {"log.retention.ms": 1})
+    assert_type(admin.describe_configs(), dict[str, klog.ConfigEntry])
+    assert_type(admin.describe_configs("orders")["retention.ms"].value, str | None)
+    assert_type(admin.add_partitions("orders", 4), klog.TopicDescription)
+    assert_type(engine.topic("orders").add_partitions(5), None)
+    assert_type([segment.is_active for segment in admin.segments("orders")], list[bool])
+    assert_type(admin.batches("orders", 1, from_offset=7, max_batches=1)[0].problem, str | None)
+    assert_type(admin.log_dirs()[0].replicas[0].partition, TopicPartition | None)
+    admin.alter_configs({"retention.ms": 1})  # type: ignore[call-arg, arg-type]
+    admin.batches("orders", 0, 7)  # type: ignore[call-arg]
+    engine.topic("orders").configure(retention_ms=[])  # type: ignore[arg-type]
     admin.list_offset("orders", 0, "newest")  # type: ignore[arg-type]
     admin.delete_records("orders", 0)  # type: ignore[call-arg]
 

@@ -155,6 +155,81 @@ class TopicDescription(NamedTuple):
     configs: dict[str, str]
     partitions: tuple[PartitionDescription, ...]
 
+class ConfigEntry(NamedTuple):
+    """A setting.
+
+    `value` is the one that holds, None where nothing is set. `source` is Kafka's word for where it comes from:
+    "DYNAMIC_TOPIC_CONFIG" (the topic has it), "DYNAMIC_BROKER_CONFIG", "DYNAMIC_DEFAULT_BROKER_CONFIG" (all brokers have it),
+    "STATIC_BROKER_CONFIG" (the engine was opened with it) or "DEFAULT_CONFIG"; "NOT_ADOPTED" is klog's, for a directory that
+    nothing is deleted from before it is adopted. `is_read_only` says that it is given when opening and cannot be altered.
+    `type` is "int", "long", "boolean", "double", or the words that are allowed; `bounds` are the values that are, where the type
+    allows more. `type` and `doc` are empty where klog does not know the setting."""
+
+    name: str
+    value: str | None
+    source: str
+    is_read_only: bool
+    type: str
+    bounds: str | None
+    doc: str
+
+class SegmentDescription(NamedTuple):
+    """A segment of a partition: offsets [base_offset, next_offset). `file` is its `.log`, relative to the log directory, and
+    `bytes` is its size, of which `damaged_bytes` are no batch. `records` counts those that control the log too. The timestamps
+    are the first batch's and the greatest, -1 where there is none. Appends go to the one that `is_active`."""
+
+    file: str
+    base_offset: int
+    next_offset: int
+    bytes: int
+    damaged_bytes: int
+    batches: int
+    records: int
+    first_timestamp: int
+    max_timestamp: int
+    is_active: bool
+
+class BatchDescription(NamedTuple):
+    """A batch of records, by its header: offsets [base_offset, last_offset], of which it has so many records. It begins at
+    `position` of `file`, which is relative to the log directory. The producer's numbers are -1 where there is none.
+    `is_crc_ok` is False when the checksum that is stored is not the one that is computed; `problem` says why the batch cannot
+    be read, and is None when it can."""
+
+    file: str
+    position: int
+    bytes: int
+    base_offset: int
+    last_offset: int
+    records: int
+    codec: str
+    is_crc_ok: bool
+    producer_id: int
+    producer_epoch: int
+    base_sequence: int
+    is_transactional: bool
+    is_control: bool
+    leader_epoch: int
+    max_timestamp: int
+    problem: str | None
+
+class ReplicaDescription(NamedTuple):
+    """A partition in a log directory. `directory` is the name of its own; `partition` is None for one that waits for its
+    removal, or that a broker set aside. `bytes` is of all its files, `log_bytes` of the `.log` files."""
+
+    directory: str
+    partition: TopicPartition | None
+    log_bytes: int
+    bytes: int
+    segments: int
+
+class LogDirDescription(NamedTuple):
+    """A log directory: bytes of the file system that it is on, how many of them are left, and the partitions in it."""
+
+    path: str
+    total_bytes: int
+    usable_bytes: int
+    replicas: tuple[ReplicaDescription, ...]
+
 class Damage(NamedTuple):
     """Bytes of a log that do not check out: the offsets [first_offset, next_offset) cannot be read. `position` and `bytes`
     say where in `file`, which is relative to the log directory."""
@@ -395,13 +470,39 @@ class Admin:
     ) -> TopicDescription:
         """Makes a topic, as `Engine.create_topic` does, and describes it."""
 
-    def alter_topic(self, name: str, changes: Mapping[str, _Option | None]) -> None:
-        """Changes settings of a topic, by Kafka's names; None takes one back to its default. All of them are in force,
-        durably, on return, or none is.
+    def add_partitions(self, name: str, total: int) -> TopicDescription:
+        """Gives a topic more partitions, `total` in all, and describes it. They are there, durably, on return, and producers
+        use them from their next record on. Records with keys go to other partitions then than records with the same keys
+        before.
+
+        Raises, and then nothing was changed:
+            InvalidRequestError: `total` is not larger than what there is: partitions never become fewer. Its code is
+                `ErrorCode.INVALID_PARTITIONS`. Or the topic is one of Kafka's own.
+            UnknownTopicError: There is no such topic; the message says which was probably meant.
+            ReadOnlyError: The engine was opened with mode "r".
+        """
+
+    def describe_configs(self, topic: str | None = None) -> dict[str, ConfigEntry]:
+        """Every setting of a topic, or without one those of the brokers, by name: the value that holds, where it comes from,
+        and what is allowed.
 
         Raises:
             UnknownTopicError: There is no such topic; the message says which was probably meant.
-            ConfigError: An unknown setting, with the nearest name, or a value out of its bounds.
+        """
+
+    def alter_configs(self, topic: str | None, changes: Mapping[str, _Option | None]) -> None:
+        """Changes settings, by Kafka's names; None takes one back to what holds without it. All of them are in force,
+        durably, on return, or none is; other settings stay as they are.
+
+        Args:
+            topic: The topic. With None the settings are those of all brokers, which hold for topics that say nothing
+                themselves, and have the names that Kafka's brokers give them: "log.retention.ms".
+            changes: As {"retention.ms": 60_000, "preallocate": None}.
+
+        Raises:
+            UnknownTopicError: There is no such topic; the message says which was probably meant.
+            ConfigError: An unknown setting, with the nearest name, one that is given when opening, or a value out of its
+                bounds.
             UnsupportedError: A setting that klog does not have yet.
             ReadOnlyError: The engine was opened with mode "r".
         """
@@ -454,6 +555,33 @@ class Admin:
             ReadOnlyError: The engine was opened with mode "r".
         """
 
+    def log_dirs(self) -> list[LogDirDescription]:
+        """What the log directories hold, by their files: partitions and their sizes, and how much room is left."""
+
+    def segments(self, topic: str, partition: int = 0) -> list[SegmentDescription]:
+        """The segments of a partition, in order. Reads the header of every batch.
+
+        Raises:
+            UnknownTopicError: There is no such topic or partition.
+        """
+
+    def batches(
+        self, topic: str, partition: int = 0, *, from_offset: int | None = None, max_batches: int | None = None
+    ) -> list[BatchDescription]:
+        """The batches of a partition, by their headers, as they lie in its segments. Reads them and checks their checksums.
+        Bytes that do not even begin like a batch are left out; `verify` tells of them.
+
+        Args:
+            topic: Its topic.
+            partition: From 0.
+            from_offset: Begin with the batch that contains it; None begins with the first there is.
+            max_batches: 1 or more; None has no limit.
+
+        Raises:
+            OffsetOutOfRangeError: `from_offset` lies outside of the log.
+            UnknownTopicError: There is no such topic or partition.
+        """
+
     def verify(self, topic: str | None = None) -> Report:
         """Reads everything and checks everything, in one topic or in all: batches, checksums, indexes. Changes nothing.
 
@@ -503,7 +631,7 @@ class Topic:
 
     @property
     def config(self) -> dict[str, str]:
-        """Its settings that differ from the defaults, by Kafka's names."""
+        """The settings that it has of its own, by Kafka's names. All that hold are in `Admin.describe_configs`."""
 
     def __len__(self) -> int:
         """How many offsets lie between the ends of its partitions: its records, plus what transactions and the cleaner left
@@ -518,9 +646,12 @@ class Topic:
     ) -> Scan:
         """The records that there are, as a scan. See `Engine.read`."""
 
+    def add_partitions(self, total: int) -> None:
+        """Gives it more partitions, `total` in all. See `Admin.add_partitions`."""
+
     def configure(self, **changes: _Option | None) -> None:
-        """Changes settings, as `configure(retention_ms=60_000)`; None takes one back to its default. See
-        `Admin.alter_topic`."""
+        """Changes settings, as `configure(retention_ms=60_000)`, which is "retention.ms"; None takes one back to what holds
+        without it. See `Admin.alter_configs`."""
 
     def delete_records(self, *, before: Mapping[int, int] | _Time | Literal["end"]) -> None:
         """Deletes old records, durably: below offsets by partition, older than a time, or all that are visible ("end").
