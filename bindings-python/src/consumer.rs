@@ -106,6 +106,18 @@ impl FromPyObject<'_, '_> for Assigned {
     }
 }
 
+/// Whether a partition is there, and an offset is one.
+fn check(engine: &klog::Engine, place: &Place, offset: Option<i64>) -> klog::Result<()> {
+    engine.admin().list_offset(&place.0, place.1, OffsetSpec::Earliest)?;
+    match offset {
+        Some(negative @ ..0) => {
+            let what = format!("offset {negative} is out of range: {}-{} begins at 0 or above", place.0, place.1);
+            Err(klog::Error::new(ErrorCode::OffsetOutOfRange, what))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Where `seek` goes.
 enum Target {
     One(MaybeOffset),
@@ -189,34 +201,34 @@ impl Consumer {
         partitions.iter().try_for_each(|place| held.resume(&place.0, place.1)).or_raise(py)
     }
 
-    /// Replaces the assignment. A topic's name stands for all its partitions; they and each `TopicPartition` are read from
-    /// where the consumer starts, an `Offset` from there. With nothing, nothing is assigned.
+    /// Replaces the assignment. A topic's name stands for all its partitions, also those that it is given later, which are read
+    /// from their first record; the others and each `TopicPartition` are read from where the consumer starts, an `Offset` from
+    /// there. With nothing, nothing is assigned.
     #[pyo3(signature = (*partitions))]
     fn assign(&self, py: Python<'_>, partitions: Vec<Assigned>) -> PyResult<()> {
         let engine = self.reader.engine().live(py)?;
         let mut held = self.reader.held(py)?;
         py.detach(|| {
             // First whether all of them are there, so that a call that is refused changes nothing.
-            let mut places = Vec::new();
-            for assigned in partitions {
+            for assigned in &partitions {
                 match assigned {
-                    Assigned::Partition(partition) => places.push(partition),
-                    Assigned::Topic(topic) => places
-                        .extend(scan::partitions_of(engine, &topic)?.map(|place| MaybeOffset { place, offset: None })),
-                }
-            }
-            for MaybeOffset { place, offset } in &places {
-                engine.admin().list_offset(&place.0, place.1, OffsetSpec::Earliest)?;
-                if let Some(negative) = offset.filter(|offset| *offset < 0) {
-                    let what =
-                        format!("offset {negative} is out of range: {}-{} begins at 0 or above", place.0, place.1);
-                    return Err(klog::Error::new(ErrorCode::OffsetOutOfRange, what));
+                    Assigned::Topic(topic) => {
+                        scan::partitions_of(engine, topic)?.try_for_each(|place| check(engine, &place, None))?;
+                    }
+                    Assigned::Partition(MaybeOffset { place, offset }) => check(engine, place, *offset)?,
                 }
             }
             held.unassign();
-            for MaybeOffset { place, offset } in &places {
-                let start = offset.map_or_else(|| self.start.in_partition(place), klog::Start::Offset);
-                held.assign(&place.0, place.1, start)?;
+            for assigned in &partitions {
+                match assigned {
+                    Assigned::Topic(topic) => scan::assign_topic(engine, &mut held, topic, &self.start)?,
+                    Assigned::Partition(MaybeOffset { place, offset: None }) => {
+                        scan::assign(&mut held, place, &self.start)?;
+                    }
+                    Assigned::Partition(MaybeOffset { place, offset: Some(offset) }) => {
+                        held.assign(&place.0, place.1, klog::Start::Offset(*offset))?;
+                    }
+                }
             }
             Ok(())
         })

@@ -91,14 +91,20 @@ impl Scan {
     }
 }
 
-/// Takes all partitions of a topic in.
+/// Takes all partitions of a topic in, and those that it is given later.
 pub(crate) fn assign_topic(
     engine: &klog::Engine,
     consumer: &mut Consumer,
     topic: &str,
     start: &Where,
 ) -> klog::Result<()> {
-    partitions_of(engine, topic)?.try_for_each(|place| assign(consumer, &place, start))
+    match start {
+        Where::Everywhere(start) => consumer.assign_topics(&[topic], *start),
+        Where::Offsets(_) => {
+            consumer.assign_topics(&[topic], klog::Start::Earliest)?;
+            partitions_of(engine, topic)?.try_for_each(|place| assign(consumer, &place, start))
+        }
+    }
 }
 
 /// The partitions of a topic. One that does not exist has a partition 0, where it is refused with the name that was meant.

@@ -447,3 +447,46 @@ def test_threads_that_share_a_scan_iterator_get_each_record_once(orders, thread)
     threads = [thread(lambda: [(record.partition, record.offset) for record in reading]) for _ in range(4)]
     seen = [place for worker in threads for place in worker.result()]
     assert len(seen) == len(set(seen)) == 5020
+
+
+@pytest.mark.parametrize("start", ["earliest", "latest", {("orders", 0): 1}], ids=str)
+def test_partitions_that_a_topic_is_given_later_are_read_from_their_first_record(memory, start):
+    topic = memory.create_topic("orders")
+    memory.send("orders", b"before").result()
+    other = memory.create_topic("other")
+    with memory.consumer("orders", start=start) as by_opening, memory.consumer(start=start) as by_assigning:
+        by_assigning.assign("other", "orders")
+        for consumer in [by_opening, by_assigning]:
+            while consumer.poll(0):
+                pass
+        topic.add_partitions(3)
+        other.add_partitions(2)
+        for number, partition in enumerate([1, 2, 0, 1]):
+            memory.send("orders", b"%d" % number, partition=partition).result()
+        for consumer in [by_opening, by_assigning]:
+            found = []
+            while batch := consumer.poll(0):
+                found += [record.value for record in batch]
+            assert sorted(found) == [b"0", b"1", b"2", b"3"]
+        assert by_opening.assignment == {("orders", 0), ("orders", 1), ("orders", 2)}
+        assert len(by_assigning.assignment) == 5
+
+
+def test_what_is_assigned_by_partition_stays_as_it_is(memory):
+    topic = memory.create_topic("orders", 2)
+    with memory.consumer() as consumer:
+        consumer.assign(("orders", 0), klog.Offset("orders", 1, 0))
+        topic.add_partitions(3)
+        memory.send("orders", b"new", partition=2).result()
+        assert len(consumer.poll(0)) == 0
+        assert consumer.assignment == {("orders", 0), ("orders", 1)}
+
+
+def test_a_scan_ends_where_the_topic_did_when_it_began(memory):
+    topic = memory.create_topic("orders")
+    memory.send("orders", b"old").result()
+    found = iter(memory.read("orders"))
+    topic.add_partitions(2)
+    memory.send("orders", b"new", partition=1).result()
+    assert [record.value for record in found] == [b"old"]
+    assert [record.value for record in memory.read("orders")] == [b"old", b"new"]

@@ -398,7 +398,8 @@ class Engine:
         idle_timeout: _Timeout = None,
         config: _Config | None = None,
     ) -> Consumer:
-        """A consumer of all partitions of topics; without topics, `Consumer.assign` says what it reads.
+        """A consumer of all partitions of topics, also those that they are given later; without topics, `Consumer.assign` says
+        what it reads.
 
         Args:
             topics: Names.
@@ -958,8 +959,9 @@ class Consumer:
         """The next record. Raises what `poll` raises; ends after `idle_timeout`, or when the consumer is closed."""
 
     def assign(self, *partitions: str | TopicPartition | Offset | tuple[str, int] | tuple[str, int, int]) -> None:
-        """Replaces the assignment. A topic's name stands for all its partitions; they and each `TopicPartition` are read
-        from where the consumer starts, an `Offset` from there. With nothing, nothing is assigned.
+        """Replaces the assignment. A topic's name stands for all its partitions, also those that it is given later, which are
+        read from their first record; the others and each `TopicPartition` are read from where the consumer starts, an `Offset`
+        from there. With nothing, nothing is assigned.
 
         Raises, and then the assignment is as it was:
             UnknownTopicError: A topic or partition does not exist.
