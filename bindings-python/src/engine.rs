@@ -22,10 +22,10 @@ use crate::topics::Topics;
 use crate::values;
 
 /// How long the engine itself waits for another process to leave a directory, in ms; then signals are looked at.
-const LOCK_SLICE_MS: i64 = 100;
+pub(crate) const LOCK_SLICE_MS: i64 = 100;
 
-/// How long `open` waits for another process to leave a directory, unless it is told.
-const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long `open` and `adopt` wait for another process to leave a directory, unless they are told.
+pub(crate) const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many brokers, or their directories.
 pub(crate) enum Brokers {
@@ -110,13 +110,13 @@ pub(crate) fn open(
 }
 
 /// How to open a directory.
-fn options(py: Python<'_>, settings: EngineConfig, assume_lost: Vec<Int<i32>>) -> PyResult<OpenOptions> {
+pub(crate) fn options(py: Python<'_>, settings: EngineConfig, assume_lost: Vec<Int<i32>>) -> PyResult<OpenOptions> {
     let lost: PyResult<Vec<i32>> = assume_lost.into_iter().map(|id| id.named(py, "assume_lost")).collect();
     Ok(OpenOptions::new().config(settings).assume_lost(lost?).on_interrupt(interrupt::handler_raises))
 }
 
 /// Tries until nobody else has the directory. The engine tries for a moment each time, so that a signal is noticed between.
-fn until_free<T: Send>(
+pub(crate) fn until_free<T: Send>(
     py: Python<'_>,
     timeout: Option<Timeout>,
     attempt: impl Fn() -> klog::Result<T> + Sync,

@@ -4,6 +4,7 @@
 //! and no lock is kept while it is asked for again.
 
 mod admin;
+mod adopt;
 mod arguments;
 mod batch;
 mod buffer;
@@ -32,6 +33,8 @@ mod _klog {
 
     #[pymodule_export]
     use crate::admin::Admin;
+    #[pymodule_export]
+    use crate::adopt::adopt;
     #[pymodule_export]
     use crate::batch::Batch;
     #[pymodule_export]

@@ -1,7 +1,7 @@
 //! The plain values: named tuples, made when the module is imported.
 
 use klog::{
-    BatchDescription, ConfigEntry, Damage, ListedOffset, LogDirDescription, PartitionDescription,
+    Adoption, BatchDescription, ConfigEntry, Damage, ListedOffset, LogDirDescription, PartitionDescription,
     RecordMetadata, ReplicaDescription, Report, SegmentDescription, TopicDescription, TopicListing,
 };
 use pyo3::IntoPyObjectExt;
@@ -26,6 +26,7 @@ enum Class {
     LogDirDescription,
     Damage,
     Report,
+    Adoption,
 }
 
 /// Each class with what it is, and its fields.
@@ -120,6 +121,11 @@ const TABLE: &[(Class, &str, &[&str])] = &[
         &["topic", "partition", "first_offset", "next_offset", "file", "position", "bytes", "reason"],
     ),
     (Class::Report, "What opening, recovering or verifying found.", &["ok", "problems"]),
+    (
+        Class::Adoption,
+        "What adopting a directory did.",
+        &["cluster_id", "node_id", "made_metadata", "topics", "partitions", "left_alone", "report"],
+    ),
 ];
 
 /// The classes, and what makes an instance of one without running Python code.
@@ -300,4 +306,12 @@ fn replica_description<'py>(py: Python<'py>, one: &ReplicaDescription) -> PyResu
     let ReplicaDescription { directory, partition, log_bytes, bytes, segments } = one;
     let partition = partition.as_ref().map(|of| topic_partition(py, &of.topic, of.partition)).transpose()?;
     instance(py, Class::ReplicaDescription, (directory, partition, *log_bytes, *bytes, *segments))
+}
+
+/// An `Adoption`.
+pub(crate) fn adoption<'py>(py: Python<'py>, adoption: &Adoption) -> PyResult<Bound<'py, PyAny>> {
+    let Adoption { cluster_id, node_id, made_metadata, topics, partitions, left_alone, report: found } = adoption;
+    let left_alone = PyTuple::new(py, left_alone)?;
+    let fields = (cluster_id, *node_id, *made_metadata, *topics, *partitions, left_alone, report(py, found)?);
+    instance(py, Class::Adoption, fields)
 }

@@ -532,6 +532,8 @@ def test_a_number_that_does_not_fit_is_refused_by_the_name_of_its_argument(memor
         ("num_partitions", lambda: klog.open(num_partitions=number)),
         ("brokers", lambda: klog.open(brokers=number)),
         ("assume_lost", lambda: klog.open(assume_lost=[number])),
+        ("retention_ms", lambda: klog.adopt("x", retention_ms=number)),
+        ("retention_bytes", lambda: klog.adopt("x", retention_ms=-1, retention_bytes=number)),
     ]:
         with pytest.raises(klog.InvalidRequestError) as raised:
             call()

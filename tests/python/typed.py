@@ -46,6 +46,13 @@ def topics(engine: klog.Engine) -> None:
     admin.delete_records("orders", 0)  # type: ignore[call-arg]
 
 
+def adopting() -> None:
+    adoption = klog.adopt("data", retention_ms=1, lock_timeout=None)
+    assert_type(adoption.left_alone, tuple[str, ...])
+    assert_type(adoption.report, klog.Report)
+    klog.adopt("data")  # type: ignore[call-arg]
+
+
 async def sending(engine: klog.Engine) -> None:
     with engine.producer(acks="all", compression="zstd", linger=0.1) as producer:
         delivery = producer.send("orders", b"value", key="key", headers=[("name", None), ("name", bytearray(b"1"))])

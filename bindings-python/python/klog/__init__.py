@@ -2,6 +2,7 @@
 
 from klog._klog import (
     Admin,
+    Adoption,
     Batch,
     BatchDescription,
     BusyError,
@@ -51,11 +52,13 @@ from klog._klog import (
     UnsupportedError,
     WakeupError,
     __version__,
+    adopt,
     open,
 )
 
 __all__ = [
     "Admin",
+    "Adoption",
     "Batch",
     "BatchDescription",
     "BusyError",
@@ -105,5 +108,6 @@ __all__ = [
     "UnsupportedError",
     "WakeupError",
     "__version__",
+    "adopt",
     "open",
 ]

@@ -83,6 +83,39 @@ def open(
         InvalidRequestError: Another mode, or an empty path.
     """
 
+def adopt(
+    path: str | os.PathLike[str],
+    *,
+    retention_ms: int,
+    retention_bytes: int = -1,
+    lock_timeout: _Timeout = 5.0,
+    assume_lost: Sequence[int] = (),
+) -> Adoption:
+    """Adopts a directory that klog did not make, a Kafka broker's: from now on retention works in it, as the topics' own
+    settings say and these numbers where a topic says nothing. Until then nothing is ever deleted from such a directory. One of
+    the ZooKeeper era, which klog only reads until then, also gets the metadata that it lacks, and can be written to.
+
+    Durable on return. Nothing is deleted before the directory is opened for writing; adopting again changes the retention.
+
+    Example:
+        print(klog.adopt("/var/lib/kafka", retention_ms=7 * 86_400_000).topics)
+
+    Args:
+        path: The directory.
+        retention_ms: `log.retention.ms`: segments older than so many ms go; -1 keeps them for ever.
+        retention_bytes: `log.retention.bytes`: the oldest segments of a partition go while it has more bytes; -1 keeps them.
+        lock_timeout: How long to wait for another process, a broker or one of klog's, to leave the directory.
+        assume_lost: Node ids of brokers of the same cluster whose directories are gone for good.
+
+    Raises, and then nothing was changed:
+        LockedError: Another process, or this one, has the directory.
+        ConfigError: A retention below -1.
+        UnsupportedError: It is one of several of a cluster, a partition of a topic is missing, or its metadata is of a newer
+            Kafka than klog changes, which klog reads and appends to all the same.
+        StorageError: There is no such directory, or it holds no logs, or the disk refuses.
+        InconsistentIdError: Partitions of a topic name different topic ids.
+    """
+
 def command() -> int:
     """Runs the `klog` command with `sys.argv` and returns its exit code: 0, 1 when it failed, 2 when its arguments made no
     sense. From then on Ctrl-C ends the process without a traceback."""
@@ -161,7 +194,7 @@ class ConfigEntry(NamedTuple):
     `value` is the one that holds, None where nothing is set. `source` is Kafka's word for where it comes from:
     "DYNAMIC_TOPIC_CONFIG" (the topic has it), "DYNAMIC_BROKER_CONFIG", "DYNAMIC_DEFAULT_BROKER_CONFIG" (all brokers have it),
     "STATIC_BROKER_CONFIG" (the engine was opened with it) or "DEFAULT_CONFIG"; "NOT_ADOPTED" is klog's, for a directory that
-    nothing is deleted from before it is adopted. `is_read_only` says that it is given when opening and cannot be altered.
+    nothing is deleted from before `klog.adopt`. `is_read_only` says that it is given when opening and cannot be altered.
     `type` is "int", "long", "boolean", "double", or the words that are allowed; `bounds` are the values that are, where the type
     allows more. `type` and `doc` are empty where klog does not know the setting."""
 
@@ -248,6 +281,18 @@ class Report(NamedTuple):
 
     ok: bool
     problems: tuple[str, ...]
+
+class Adoption(NamedTuple):
+    """What adopting a directory did. `made_metadata` says that there was none. `left_alone` names directories that hold no
+    partition and stay as they are: what Kafka was about to remove or to move, or did not know. `report` is what was found."""
+
+    cluster_id: str
+    node_id: int
+    made_metadata: bool
+    topics: int
+    partitions: int
+    left_alone: tuple[str, ...]
+    report: Report
 
 # ---- the engine ----------------------------------------------------------------------------------------------------------
 
