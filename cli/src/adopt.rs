@@ -11,12 +11,6 @@ pub(crate) fn run(place: &Place, args: &Adopt, out: &mut Output) -> Outcome {
     let dir = place.existing_dir()?;
     let retention = Retention { ms: args.retention_ms, bytes: args.retention_bytes };
     let adopted = OpenOptions::new().adopt(dir, retention)?;
-    for name in &adopted.left_alone {
-        note(format_args!("{name} is no partition; it stays as it is"));
-    }
-    for line in adopted.report.to_string().lines() {
-        note(line);
-    }
     if out.json {
         return out.object(&json!({
             "dir": dir.to_string_lossy(),
@@ -26,7 +20,14 @@ pub(crate) fn run(place: &Place, args: &Adopt, out: &mut Output) -> Outcome {
             "topics": adopted.topics,
             "partitions": adopted.partitions,
             "leftAlone": adopted.left_alone,
+            "findings": adopted.report.to_string().lines().collect::<Vec<_>>(),
         }));
+    }
+    for name in &adopted.left_alone {
+        note(format_args!("{name} is no partition; it stays as it is"));
+    }
+    for line in adopted.report.to_string().lines() {
+        note(line);
     }
     let metadata = if adopted.made_metadata { "; the metadata was written" } else { "" };
     out.line(format_args!(

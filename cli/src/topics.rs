@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use klog::{ConfigResource, ErrorCode, Mode, NewTopic, TopicConfig, TopicDescription};
+use klog::{ConfigResource, ErrorCode, Mode, NewTopic, TopicDescription};
 use serde_json::json;
 
 use crate::args::{AlterTopic, CreateTopic, DeleteTopics, DescribeTopics, Init, Place, Topics};
@@ -170,21 +170,20 @@ fn alter(place: &Place, alter: &AlterTopic, out: &mut Output) -> Outcome {
     if changes.is_empty() && alter.partitions.is_none() {
         return Err(Failure::Usage("nothing to alter: say --partitions, --config or --delete-config".into()));
     }
-    // A setting that is refused must not be found out after partitions were added.
-    for (name, value) in changes.iter().filter_map(|(name, value)| Some((name, value.as_deref()?))) {
-        TopicConfig::default().set(name, value)?;
-    }
     let engine = place.open(Mode::ReadWrite)?;
     let admin = engine.admin();
+    let now = admin.describe_topic(&alter.topic)?.partitions.len();
+    // Settings come first, since they can be refused and taken back; but for a growth that will be refused.
+    let will_grow = alter.partitions.is_none_or(|total| usize::try_from(total).is_ok_and(|total| total > now));
+    if !changes.is_empty() && will_grow {
+        admin.alter_configs(&ConfigResource::Topic(alter.topic.clone()), &changes)?;
+    }
     if let Some(total) = alter.partitions {
         admin.add_partitions(&alter.topic, total)?;
         note(format_args!(
             "'{}' has {total} partitions now; records with keys go to other partitions than before",
             alter.topic
         ));
-    }
-    if !changes.is_empty() {
-        admin.alter_configs(&ConfigResource::Topic(alter.topic.clone()), &changes)?;
     }
     let altered = admin.describe_topic(&alter.topic)?;
     engine.close()?;

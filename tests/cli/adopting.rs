@@ -37,6 +37,18 @@ fn a_directory_of_the_zookeeper_era_is_written_after_it_was_adopted() {
     assert!(place.done(&["configs"]).contains("log.retention.ms\t86400000\t"));
 }
 
+/// Adopting wrote the metadata, opened the directory as its own, and removed what a broker was about to remove.
+#[test]
+fn what_waits_for_its_removal_is_left_alone() {
+    let (place, waiting) = (zookeeper_era(), "old-0.0123456789abcdef0123456789abcdef-delete");
+    let segment = place.file(&format!("{waiting}/00000000000000000000.log"));
+    fs::create_dir(place.file(waiting)).unwrap();
+    fs::write(&segment, b"bytes").unwrap();
+    let said = place.done(&["--json", "adopt", "--retention-ms", "-1"]);
+    assert!(said.contains(&format!("\"leftAlone\":[\"{waiting}\"]")), "{said}");
+    assert_eq!(fs::read(segment).unwrap(), b"bytes");
+}
+
 #[test]
 fn what_is_not_adopted_stays_as_it_is() {
     let place = zookeeper_era();

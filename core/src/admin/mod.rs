@@ -73,7 +73,8 @@ impl Admin {
     /// # Errors
     /// `InvalidPartitions` when `total` is not larger than what there is: partitions never become fewer;
     /// `UnknownTopicOrPartition`, with the nearest name; `PolicyViolation` for too many at once; `InvalidTopic` for Kafka's
-    /// own topics; `ReadOnly`. Nothing is changed.
+    /// own topics; `ReadOnly`. Nothing is changed. When the disk refuses the directories (`DiskFull`, `KafkaStorageError`) the
+    /// partitions are there all the same, and their directories are made when they are first used.
     ///
     /// Source: Kafka protocol, CreatePartitions; KIP-195.
     pub fn add_partitions(&self, name: &str, total: i32) -> Result<TopicDescription> {

@@ -179,7 +179,10 @@ impl Image {
     fn clear_eligible_leaders(&mut self, topic_name: &str) {
         let meant = |topic: &&mut TopicImage| topic_name.is_empty() || topic.name == topic_name;
         for partition in self.topics.values_mut().filter(meant).flat_map(|topic| topic.partitions.values_mut()) {
-            (partition.eligible_leader_replicas, partition.last_known_elr) = (None, None);
+            let had = [partition.eligible_leader_replicas.take(), partition.last_known_elr.take()];
+            if had.iter().flatten().any(|ids| !ids.is_empty()) {
+                partition.partition_epoch += 1;
+            }
         }
     }
 

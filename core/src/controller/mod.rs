@@ -179,6 +179,12 @@ impl Controller {
         let mut image = Image::default();
         snapshot::load(&sys, replica.log().path(), &mut image, report)?;
         let snapshot_offset = image.offset;
+        let log_start = replica.log().block().log_start();
+        if image.offset < log_start {
+            let what = format!("the log begins at offset {log_start}, and no usable snapshot covers what was before");
+            report.finding(metadata_partition().to_string(), &what);
+            image.unreadable.push(what);
+        }
         replay_log(replica.log(), &mut image, report)?;
         if image.metadata_version() == 0 {
             snapshot::load_bootstrap(&sys, dir.path(), &mut image, report)?;
@@ -286,10 +292,21 @@ impl Controller {
     /// The first change after an opening begins an epoch: nothing that somebody else may have written at these offsets can
     /// be taken for it.
     fn begin_epoch(&self, changing: &mut Changing, image: &mut Image) -> Result<()> {
-        if let Some(epoch) = changing.epoch_begun {
-            image.epoch = epoch; // the change that began it may have failed behind that
-            return Ok(());
+        match changing.epoch_begun {
+            Some(epoch) => image.epoch = epoch, // the change that began it may have failed behind that
+            None => self.change_leader(changing, image)?,
         }
+        if changing.found_unended {
+            let abort = [MetadataRecord::AbortTransaction];
+            let (now, epoch) = (self.sys.clock.now(), LeaderEpoch(image.epoch));
+            let batch = data_batch(&abort, now, self.next_offset(image), epoch);
+            image.offset = self.replica.append(Batch::Placed(&batch))?.next_offset;
+            changing.found_unended = false;
+        }
+        Ok(())
+    }
+
+    fn change_leader(&self, changing: &mut Changing, image: &mut Image) -> Result<()> {
         let me = self.identity.node_id;
         let epoch = image.epoch.max(self.log().epochs().latest().map_or(0, |epoch| epoch.0)) + 1;
         let change =
@@ -299,12 +316,6 @@ impl Controller {
         image.offset = self.replica.append(Batch::Placed(&batch))?.next_offset;
         image.epoch = epoch;
         changing.epoch_begun = Some(epoch);
-        if changing.found_unended {
-            let abort = [MetadataRecord::AbortTransaction];
-            let batch = data_batch(&abort, now, self.next_offset(image), LeaderEpoch(epoch));
-            image.offset = self.replica.append(Batch::Placed(&batch))?.next_offset;
-            changing.found_unended = false;
-        }
         Ok(())
     }
 

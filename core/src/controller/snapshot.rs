@@ -67,6 +67,7 @@ pub(super) fn load_bootstrap(sys: &Sys, dir: &Path, image: &mut Image, report: &
             let log = std::mem::replace(image, found);
             (image.offset, image.epoch) = (log.offset, log.epoch);
             (image.voters, image.kraft_version) = (log.voters, log.kraft_version);
+            image.static_voters = log.static_voters;
         }
         Err(what) => report.finding("bootstrap.checkpoint", format!("{what}; it is not used")),
     }

@@ -19,9 +19,9 @@ use crate::controller::{
     Controller, Identity, Image, MetadataRecord, PartitionRecord, RETENTION_GRANTED, ResourceType, metadata_partition,
 };
 use crate::error::{Error, ErrorCode, Result};
-use crate::log::{Fresh, LogDir, PARTITION_METADATA, Report, format_partition_metadata, latest_epoch};
+use crate::log::{Fresh, Log, LogDir, Opening, PARTITION_METADATA, Report, Watermark, format_partition_metadata};
 use crate::sys::{Disk, Sys, write_atomically};
-use crate::types::{METADATA_TOPIC, TopicPartition, Uuid};
+use crate::types::{LeaderEpoch, METADATA_TOPIC, TopicPartition, Uuid};
 
 /// What an adopted directory lets go of, where a topic says nothing itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +78,10 @@ impl OpenOptions {
             }
         }
         check_dir(path, &sys)?;
-        let made = match Controller::exists(&sys, path)? && is_of_kraft(&sys, path)? {
-            true => None,
-            false => Some(make_metadata(path, &sys, &self, retention)?),
+        let made = match (is_of_kraft(&sys, path)?, Controller::exists(&sys, path)?) {
+            (true, true) => None,
+            (true, false) => return Err(metadata_is_elsewhere(path)),
+            (false, _) => Some(make_metadata(path, &sys, &self, retention)?),
         };
         let (made_metadata, mut report) = (made.is_some(), made.unwrap_or_default());
         let engine =
@@ -105,6 +106,17 @@ impl OpenOptions {
 
 fn is_of_kraft(sys: &Sys, path: &Path) -> Result<bool> {
     Ok(matches!(MetaProperties::read(sys, path)?, Some(Ok(meta)) if meta.version == 1))
+}
+
+fn metadata_is_elsewhere(path: &Path) -> Error {
+    Error::new(
+        ErrorCode::Unsupported,
+        format!(
+            "{} has no {}: it is one of several log.dirs, or metadata.log.dir was another; it can be opened for reading only",
+            path.display(),
+            metadata_partition()
+        ),
+    )
 }
 
 /// Settings of all brokers that say what may go.
@@ -145,12 +157,16 @@ impl Cluster {
     }
 }
 
+/// Producer ids are given out from here on. ZooKeeper knew which ones were taken; a cluster that gave out a thousand every
+/// second was not there yet after thirty years.
+const FIRST_PRODUCER_ID: i64 = 1 << 40;
+
 /// A topic as its directories tell of it.
 #[derive(Default)]
 struct FoundTopic {
     /// What `partition.metadata` says, where it is there.
     id: Option<Uuid>,
-    /// By number: the latest leader epoch of each.
+    /// By number: the latest leader epoch of each, once it was looked for.
     partitions: BTreeMap<i32, i32>,
 }
 
@@ -174,15 +190,18 @@ fn make_metadata(path: &Path, sys: &Sys, options: &OpenOptions, retention: Reten
         node_id: meta.node_id.filter(|id| *id >= 0).unwrap_or(1),
         directory_id: meta.directory_id.unwrap_or_else(|| sys.new_uuid()),
     };
+    find_epochs(path, sys, &mut topics)?;
     for (name, topic) in &mut topics {
         let id = *topic.id.get_or_insert_with(|| sys.new_uuid());
         name_partitions(path, sys, name, id, topic.partitions.keys())?;
     }
     let dir = LogDir::open(sys, path, false, Fresh::No, &mut report)?;
-    // What a checkpoint says of a metadata log is not said of this one.
-    dir.forget(&metadata_partition());
-    dir.write_checkpoints()?;
     let mut records = retention_records(retention);
+    records.push(MetadataRecord::ProducerIds {
+        broker_id: identity.node_id,
+        broker_epoch: -1,
+        next_producer_id: FIRST_PRODUCER_ID,
+    });
     for (name, topic) in &topics {
         records.extend(records_of(name, topic, &identity));
     }
@@ -235,7 +254,7 @@ fn find_topics(path: &Path, sys: &Sys) -> Result<BTreeMap<String, FoundTopic>> {
             }
             (known, other) => topic.id = known.or(other),
         }
-        topic.partitions.insert(dir.partition, latest_epoch(sys, &path.join(dir.to_string())).0);
+        topic.partitions.insert(dir.partition, 0);
     }
     if topics.is_empty() {
         let what = format!("{} has no partitions; there is nothing to adopt", path.display());
@@ -253,6 +272,22 @@ fn find_topics(path: &Path, sys: &Sys) -> Result<BTreeMap<String, FoundTopic>> {
         }
     }
     Ok(topics)
+}
+
+/// Looks for the latest leader epoch of each partition: that of the checkpoint, or of the last batch, which may be later. No
+/// epoch that follows may be lower than one that is there.
+fn find_epochs(path: &Path, sys: &Sys, topics: &mut BTreeMap<String, FoundTopic>) -> Result<()> {
+    let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, &mut Report::default())?);
+    for (name, topic) in topics {
+        for (number, epoch) in &mut topic.partitions {
+            let opening = Opening { leader_epoch: LeaderEpoch(0), watermark: Watermark::LogEnd };
+            let partition = TopicPartition::new(name, *number);
+            let log = Log::open(&dir, partition, Arc::default(), opening, &mut Report::default())?;
+            let noted = log.epochs().latest().map_or(0, |epoch| epoch.0);
+            *epoch = log.last_batch()?.map_or(noted, |header| header.leader_epoch.0.max(noted)).max(0);
+        }
+    }
+    Ok(())
 }
 
 /// Writes `partition.metadata` where it is missing: without it a broker takes the directory for a stray.
@@ -304,6 +339,12 @@ fn internal_configs(topic: &str) -> &'static [(&'static str, &'static str)] {
             ("compression.type", "uncompressed"),
             ("segment.bytes", "104857600"),
             ("unclean.leader.election.enable", "false"),
+        ],
+        "__share_group_state" => &[
+            ("cleanup.policy", "delete"),
+            ("compression.type", "producer"),
+            ("retention.ms", "-1"),
+            ("segment.bytes", "104857600"),
         ],
         _ => &[],
     }

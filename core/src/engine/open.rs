@@ -114,6 +114,9 @@ fn known_identity(path: &Path, sys: &Sys, mode: Mode) -> Result<Option<Identity>
     match MetaProperties::read(sys, path)? {
         Some(meta) => {
             let meta = meta.map_err(|what| bad_identity(path, &what))?;
+            if meta.version == 0 && meta.node_id.is_none() && Controller::exists(sys, path)? {
+                return Err(bad_identity(path, "it has neither a version nor a broker.id, although there is metadata"));
+            }
             if meta.version == 0 {
                 return Err(Error::new(
                     ErrorCode::Unsupported,
@@ -318,7 +321,12 @@ fn unknown_partition(partition: i32, topic_id: Uuid) -> PartitionRecord {
 
 /// The id in `partition.metadata`; `None` without such a file, a sentence when it cannot be read.
 pub(super) fn read_topic_id(sys: &Sys, dir: &Path, partition: &TopicPartition) -> Result<Option<Uuid>, String> {
-    let content = match read_whole(&sys.disk, &dir.join(partition.to_string()).join(PARTITION_METADATA)) {
+    topic_id_in(sys, &dir.join(partition.to_string()))
+}
+
+/// As [`read_topic_id`], of the directory of a partition, whatever it is called.
+pub(super) fn topic_id_in(sys: &Sys, partition_dir: &Path) -> Result<Option<Uuid>, String> {
+    let content = match read_whole(&sys.disk, &partition_dir.join(PARTITION_METADATA)) {
         Ok(content) => content,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(format!("it cannot be read: {e}")),

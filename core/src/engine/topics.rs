@@ -239,6 +239,7 @@ impl Cluster {
         };
         let id = super::open::read_topic_id(&self.sys, self.path(), partition);
         if let Ok(Some(id)) = id
+            && Self::may_delete(&self.image())
             && self.controller()?.was_removed(id)?
         {
             self.dir().begin_writing()?;
@@ -323,12 +324,24 @@ impl Cluster {
         !is_current && self.controller().and_then(|controller| controller.was_removed(id)).unwrap_or(false)
     }
 
+    /// Whether a directory that waits for its removal is one that this metadata log removed, or has nothing in it any more.
+    /// What a broker left before klog knew the directory stays.
+    fn is_leftover(&self, path: &Path) -> io::Result<bool> {
+        if let Ok(Some(id)) = super::open::topic_id_in(&self.sys, path) {
+            return Ok(self.controller().and_then(|controller| controller.was_removed(id)).unwrap_or(false));
+        }
+        Ok(self.sys.disk.list(path)?.is_empty())
+    }
+
     /// Finishes removing what an earlier process was told to remove, in a directory that is klog's own.
     pub(super) fn finish_removals(&self) -> io::Result<()> {
         let mut doomed = Vec::new();
         for entry in self.sys.disk.list(self.path())?.iter().filter(|entry| entry.is_dir) {
-            if entry.name.ends_with("-delete") {
-                doomed.push(self.path().join(&entry.name));
+            if is_doomed_name(&entry.name) {
+                let path = self.path().join(&entry.name);
+                if self.is_leftover(&path)? {
+                    doomed.push(path);
+                }
                 continue;
             }
             let Some(partition) = TopicPartition::parse_dir(&entry.name) else {
@@ -413,6 +426,14 @@ fn doomed_name(partition: &TopicPartition, id: Uuid) -> String {
     let suffix = format!("-{}.{hex}-delete", partition.partition);
     let topic: String = partition.topic.chars().take(255 - suffix.len()).collect();
     format!("{topic}{suffix}")
+}
+
+/// Whether a directory is called as one that waits for its removal.
+fn is_doomed_name(name: &str) -> bool {
+    let parts = name.strip_suffix("-delete").and_then(|name| name.rsplit_once('.'));
+    parts.is_some_and(|(partition, hex)| {
+        hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit()) && TopicPartition::parse_dir(partition).is_some()
+    })
 }
 
 /// Removes a file, or a directory of files.

@@ -126,6 +126,19 @@ impl Log {
         }
     }
 
+    /// The header of the last batch; `None` in a log without batches, and where the last one cannot be read.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn last_batch(&self) -> Result<Option<BatchHeader>> {
+        let last = Offset(self.block.log_end().0 - 1);
+        if last < self.block.log_start() {
+            return Ok(None);
+        }
+        let found = self.describe_batches(last, 1)?;
+        Ok(found.into_iter().find(|batch| batch.problem.is_none()).map(|batch| batch.header))
+    }
+
     /// Up to `most` batches from the one that contains `from` on, damaged ones among them. Checks their checksums.
     ///
     /// # Errors

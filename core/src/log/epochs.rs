@@ -2,19 +2,7 @@
 //!
 //! Source: `org.apache.kafka.storage.internals.epoch.LeaderEpochFileCache`; KIP-101, KIP-279.
 
-use std::path::Path;
-
-use super::LEADER_EPOCHS;
-use super::checkpoint::parse_epochs;
-use crate::sys::{Sys, read_whole};
 use crate::types::{LeaderEpoch, Offset};
-
-/// The latest epoch that the checkpoint in a partition's directory has; 0 where there is none that can be read.
-pub fn latest_epoch(sys: &Sys, partition_dir: &Path) -> LeaderEpoch {
-    let content = read_whole(&sys.disk, &partition_dir.join(LEADER_EPOCHS)).unwrap_or_default();
-    let epochs = parse_epochs(&content).unwrap_or_default();
-    epochs.last().map_or(LeaderEpoch(0), |(epoch, _)| *epoch)
-}
 
 /// The epochs of a log, ascending, each with the offset of its first record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

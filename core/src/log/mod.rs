@@ -36,7 +36,7 @@ pub use append::{Appended, Batch};
 pub use checkpoint::{CheckpointFile, Offsets, format_epochs, format_offsets, parse_epochs, parse_offsets};
 pub use describe::{BatchDescription, SegmentDescription};
 pub use dir::{CLEAN_SHUTDOWN, Fresh, LogDir, Standings};
-pub use epochs::{Epochs, latest_epoch};
+pub use epochs::Epochs;
 pub use load::{Opening, Watermark, create_partition};
 pub use lookup::{FoundTime, OffsetSpec};
 pub use producers::{AppendedBatch, ProducerEntry, ProducerState, SequenceError};
