@@ -19,7 +19,7 @@ fn send(engine: &Engine, value: &str) -> i64 {
 fn epochs(disk: &SimDisk) -> Vec<(i64, i32)> {
     let dir = Path::new(DIR).join("u-0");
     let mut names: Vec<_> = disk.list(&dir).unwrap().into_iter().map(|entry| entry.name).collect();
-    names.retain(|name| name.ends_with(".log"));
+    names.retain(|name| name.strip_suffix(".log").is_some());
     names.sort();
     let mut found = Vec::new();
     for name in names {

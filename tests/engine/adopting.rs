@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use klog::controller::ResourceType;
-use klog::sys::Disk;
+use klog::sys::{Disk, LockKind, LockRange, Locks, Open};
 use klog::{
     ConfigResource, ConfigSource, Engine, ErrorCode, NewTopic, OpenOptions, Retention, Start, TopicDescription, Uuid,
 };
@@ -105,7 +105,7 @@ fn records(world: &World) -> BTreeMap<(String, i32), Vec<(i64, String)>> {
 }
 
 fn logs(world: &World) -> BTreeMap<String, Vec<u8>> {
-    let is_log = |name: &String| name.ends_with(".log") && !name.starts_with("__cluster_metadata");
+    let is_log = |name: &String| name.strip_suffix(".log").is_some() && !name.starts_with("__cluster_metadata");
     world.contents().into_iter().filter(|(name, _)| is_log(name)).collect()
 }
 
@@ -421,7 +421,6 @@ fn a_directory_that_somebody_has_is_not_adopted(world: &World) {
             engine.close().unwrap();
         }
         // A broker locks .lock.
-        use klog::sys::{LockKind, LockRange, Locks, Open};
         let lock = world.sys.disk.open(&world.dir.join(".lock"), Open::Create).unwrap();
         assert!(lock.try_lock(LockRange::WHOLE, LockKind::Exclusive).unwrap());
         let before = (world.contents(), world.list(""));

@@ -46,10 +46,13 @@ fn topic(name: &str) -> ConfigResource {
     ConfigResource::Topic(name.to_owned())
 }
 
+type Call = dyn Fn(&Engine) -> Result<()>;
+type NamedCall = (&'static str, fn(&Engine) -> Result<()>);
+
 /// A call, what it is refused with, and words of the sentence.
 struct Refusal {
     what: String,
-    call: Box<dyn Fn(&Engine) -> Result<()>>,
+    call: Box<Call>,
     code: ErrorCode,
     words: Vec<String>,
 }
@@ -457,7 +460,7 @@ fn bounds_of_topic_settings_are_kafkas() {
 }
 
 /// Every call that changes something, with arguments that make sense.
-fn changing_calls() -> Vec<(&'static str, fn(&Engine) -> Result<()>)> {
+fn changing_calls() -> Vec<NamedCall> {
     vec![
         ("create_topic", |engine| engine.admin().create_topic(&NewTopic::named("new")).map(drop)),
         ("add_partitions", |engine| engine.admin().add_partitions("orders", 3).map(drop)),
@@ -476,7 +479,7 @@ fn changing_calls() -> Vec<(&'static str, fn(&Engine) -> Result<()>)> {
 }
 
 /// Every call that only looks.
-fn looking_calls() -> Vec<(&'static str, fn(&Engine) -> Result<()>)> {
+fn looking_calls() -> Vec<NamedCall> {
     vec![
         ("list_topics", |engine| engine.admin().list_topics().map(drop)),
         ("describe_topic", |engine| engine.admin().describe_topic("orders").map(drop)),

@@ -26,6 +26,7 @@ on_both_disks!(
     of_many_who_add_partitions_at_once_each_is_right_or_refused,
     of_many_who_make_a_topic_at_once_one_makes_it,
     many_who_send_to_a_new_topic_at_once_are_all_served,
+    a_consumer_of_a_whole_topic_reads_partitions_that_are_added_later,
 );
 
 fn partitions(engine: &Engine, topic: &str, count: i32) {
@@ -126,7 +127,7 @@ fn a_producer_uses_new_partitions_at_its_next_send(world: &World) {
     }
     assert_eq!(used.len(), 4);
     // Records without a key reach them as well, in time.
-    let plain = |_| producer.send("t", None, Some(&[0; 60_000])).unwrap().result().unwrap().partition;
+    let plain = |_| producer.send("t", None, Some(&vec![0; 60_000])).unwrap().result().unwrap().partition;
     let used: BTreeSet<i32> = (0..200).map(plain).collect();
     assert_eq!(used.len(), 4);
 }
@@ -365,4 +366,38 @@ fn many_who_send_to_a_new_topic_at_once_are_all_served(world: &World) {
     let mut consumer = consumer(&engine, &[]);
     consumer.assign_topics(&["t0"], Start::Latest).unwrap();
     assert!(consumer.poll(Duration::ZERO).unwrap().is_empty());
+}
+
+/// Whoever reads a whole topic reads what comes to belong to it, and nothing of that is passed over; who reads up to now, or
+/// named partitions, does not.
+fn a_consumer_of_a_whole_topic_reads_partitions_that_are_added_later(world: &World) {
+    let engine = world.open();
+    partitions(&engine, "t", 2);
+    let sender = producer(&engine, &[]);
+    send_to(&sender, "t", 0, "before").result().unwrap();
+    let mut all = consumer(&engine, &[]);
+    all.assign_topics(&["t"], Start::Earliest).unwrap();
+    let mut latest = consumer(&engine, &[]);
+    latest.assign_topics(&["t"], Start::Latest).unwrap();
+    let mut bounded = consumer(&engine, &[]);
+    bounded.assign_topics(&["t"], Start::Earliest).unwrap();
+    bounded.read_until_now();
+    let mut named = consumer(&engine, &[]);
+    (0..2).for_each(|partition| named.assign("t", partition, Start::Earliest).unwrap());
+    engine.admin().add_partitions("t", 4).unwrap();
+    send_to(&sender, "t", 3, "after").result().unwrap();
+    let read = |consumer: &mut klog::Consumer| -> BTreeSet<String> {
+        crate::steps::drain(consumer).into_iter().map(|(_, value)| value).collect()
+    };
+    let set = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(read(&mut bounded), set(&["before"]));
+    assert_eq!(read(&mut named), set(&["before"]));
+    assert_eq!(read(&mut all), set(&["before", "after"]));
+    assert_eq!(read(&mut latest), set(&["after"]), "what came before the first look was not there when reading began");
+    assert_eq!((all.assignment().len(), latest.assignment().len(), named.assignment().len()), (4, 4, 2));
+    engine.admin().add_partitions("t", 5).unwrap();
+    send_to(&sender, "t", 4, "later").result().unwrap();
+    send_to(&sender, "t", 3, "goes on").result().unwrap();
+    assert_eq!(read(&mut all), set(&["goes on", "later"]));
+    assert_eq!(read(&mut latest), set(&["goes on", "later"]));
 }

@@ -27,7 +27,7 @@ pub(crate) fn keys_and_values(bytes: &[u8]) -> Vec<(BatchHeader, Vec<u8>, Vec<u8
         for record in Records::new(&header, &bytes[at + HEADER_BYTES..at + header.size]) {
             let record = record.unwrap();
             let bytes = |bytes: Option<&[u8]>| bytes.unwrap_or_default().to_vec();
-            found.push((header.clone(), bytes(record.key), bytes(record.value)));
+            found.push((header, bytes(record.key), bytes(record.value)));
         }
         at += header.size;
     }

@@ -180,7 +180,7 @@ fn a_snapshot_holds_its_records_in_kafkas_order(world: &World) {
 /// Removes what there is of the log, but for its snapshots and its name.
 fn remove_log(world: &World) {
     for name in world.list(DIR) {
-        if !name.ends_with(".checkpoint") && name != "partition.metadata" {
+        if name.strip_suffix(".checkpoint").is_none() && name != "partition.metadata" {
             world.sys.disk.remove_file(&world.dir.join(DIR).join(name)).unwrap();
         }
     }

@@ -121,7 +121,7 @@ impl Run {
     pub fn snapshots(&self) -> (usize, usize) {
         let is_snapshot = |event: &Event| match event {
             Event::Names { changes, .. } => {
-                changes.iter().any(|(name, is)| name.ends_with(".checkpoint") && is.is_some())
+                changes.iter().any(|(name, is)| name.strip_suffix(".checkpoint").is_some() && is.is_some())
             }
             _ => false,
         };
