@@ -28,6 +28,9 @@ on_both_disks!(
     a_directory_that_somebody_has_is_not_adopted,
     a_reader_sees_the_same_before_and_after,
     kafkas_own_topics_keep_their_settings,
+    what_somebody_else_was_about_to_remove_stays_after_adopting,
+    leader_epochs_go_on_behind_those_of_the_batches,
+    a_directory_whose_metadata_is_elsewhere_is_refused,
 );
 
 const HOUR: i64 = 3_600_000;
@@ -468,4 +471,62 @@ fn kafkas_own_topics_keep_their_settings(world: &World) {
     world.advance(1_000_000);
     engine.admin().delete_old_segments().unwrap();
     assert_eq!(offsets(&engine, "__consumer_offsets"), [0, 1, 2], "a compacted topic loses nothing by age");
+}
+
+/// The first unclean opening finishes what klog was told to remove, and nothing else.
+fn what_somebody_else_was_about_to_remove_stays_after_adopting(world: &World) {
+    zookeeper(world);
+    let gone = "old-0.0123456789abcdef0123456789abcdef-delete";
+    for name in [gone, "photos-do-not-delete"] {
+        world.sys.disk.create_dir(&world.dir.join(name)).unwrap();
+        world.put(&format!("{name}/00000000000000000000.log"), b"somebody's");
+    }
+    adopt(world, 1, 1).unwrap();
+    let engine = world.open();
+    create(&engine, "doomed", &[]);
+    send(&engine, "doomed", "one");
+    engine.admin().delete_topic("doomed").unwrap();
+    engine.close().unwrap();
+    let _ = world.sys.disk.remove_file(&world.dir.join(".kafka_cleanshutdown"));
+    world.open().close().unwrap();
+    for name in [gone, "photos-do-not-delete"] {
+        assert_eq!(world.bytes(&format!("{name}/00000000000000000000.log")), b"somebody's");
+    }
+    assert!(!world.list("").iter().any(|name| name.starts_with("doomed")));
+}
+
+fn leader_epochs_go_on_behind_those_of_the_batches(world: &World) {
+    zookeeper(world);
+    // The epoch is outside the checksum; the checkpoint is what an old broker, or a crash, left.
+    let is_own = |name: &String| name.starts_with("own-0/") && name.strip_suffix(".log").is_some();
+    for log in world.contents().into_keys().filter(is_own) {
+        let mut bytes = world.bytes(&log);
+        let mut at = 0;
+        for header in crate::steps::batches(&bytes.clone()) {
+            bytes[at + 12..at + 16].copy_from_slice(&9i32.to_be_bytes());
+            at += header.size;
+        }
+        world.put(&log, &bytes);
+    }
+    remove(world, "own-0/leader-epoch-checkpoint");
+    adopt(world, -1, -1).unwrap();
+    let engine = world.open();
+    assert_eq!(crate::steps::describe(&engine, "own").leader_epoch, 9);
+    send(&engine, "own", "behind");
+    let last = world.contents().into_keys().filter(is_own).max().unwrap();
+    let last = crate::steps::batches(&world.bytes(&last)).pop().unwrap();
+    assert!(last.leader_epoch.0 >= 9, "{last:?}");
+}
+
+fn a_directory_whose_metadata_is_elsewhere_is_refused(world: &World) {
+    let own = {
+        fill(world).close().unwrap();
+        world.text("meta.properties")
+    };
+    for name in world.list("__cluster_metadata-0") {
+        remove(world, &format!("__cluster_metadata-0/{name}"));
+    }
+    world.sys.disk.remove_dir(&world.dir.join("__cluster_metadata-0")).unwrap();
+    assert!(own.contains("version=1"), "{own}");
+    refuses(world, ErrorCode::Unsupported, &["__cluster_metadata-0", "metadata.log.dir"]);
 }

@@ -23,6 +23,8 @@ on_both_disks!(
     a_damaged_snapshot_is_passed_over,
     what_klog_does_not_model_stays_as_it_is,
     a_transaction_without_an_end_is_in_no_snapshot,
+    a_transaction_that_could_not_be_given_up_is_given_up_by_the_next_change,
+    a_log_that_begins_behind_every_usable_snapshot_is_not_changed,
     a_topic_removed_before_the_snapshot_is_still_known_as_removed,
     old_snapshots_go_in_directories_of_klog_only,
     reading_writes_no_snapshot,
@@ -257,6 +259,32 @@ fn a_log_that_begins_behind_its_snapshot_is_replayed_from_there(world: &World) {
     goes_on(world, &expected);
 }
 
+/// What was between is not known, so nothing is written that would pass for all there is.
+fn a_log_that_begins_behind_every_usable_snapshot_is_not_changed(world: &World) {
+    let engine = prepare(world);
+    fill(&engine, "filled", 1040);
+    engine.close().unwrap();
+    let found = snapshots(world);
+    let offset = found[1].1;
+    let bytes = world.bytes(&log());
+    let below: usize =
+        batches(&bytes).iter().take_while(|header| header.base_offset < offset).map(|header| header.size).sum();
+    remove_log(world);
+    world.put(&format!("{DIR}/{:020}.log", offset.0), &bytes[below..]);
+    unclean(world);
+    replace(world, &found[1].0, b"damaged");
+    let engine = world.open();
+    let report = engine.report().unwrap().to_string();
+    names(&report, &["not used", "no usable snapshot"]);
+    let refusal =
+        crate::steps::refused(engine.admin().create_topic(&NewTopic::named("new")), klog::ErrorCode::Unsupported);
+    names(&refusal, &["cannot be read", "no usable snapshot"]);
+    send(&engine, "filled", "records can still be appended");
+    engine.close().unwrap();
+    let left: Vec<_> = snapshots(world).into_iter().map(|(name, _, _)| name).collect();
+    assert_eq!(left, [found[0].0.clone(), found[1].0.clone()]);
+}
+
 fn a_damaged_snapshot_is_passed_over(world: &World) {
     let engine = prepare(world);
     fill(&engine, "filled", 1040);
@@ -405,6 +433,30 @@ fn a_transaction_without_an_end_is_in_no_snapshot(world: &World) {
     assert_eq!(log[begin + 3], MetadataRecord::AbortTransaction);
     engine.close().unwrap();
     assert_eq!(said(&world.open()), expected);
+}
+
+/// The leader's record fits on the disk, the one that gives the transaction up does not: what follows must not become a part
+/// of the transaction.
+fn a_transaction_that_could_not_be_given_up_is_given_up_by_the_next_change(world: &World) {
+    let Some(disk) = world.simulated_disk() else { return };
+    prepare(world).close().unwrap();
+    append(world, &[MetadataRecord::BeginTransaction.encode()]);
+    let engine = world.open();
+    let mut failed = 0;
+    for room in 0..400 {
+        disk.set_capacity(Some(disk.used() + room));
+        if engine.admin().create_topic(&NewTopic::named("late")).is_ok() {
+            break;
+        }
+        failed += 1;
+    }
+    disk.set_capacity(None);
+    assert!(failed > 0, "the disk was never full");
+    create(&engine, "last", &[]);
+    let expected = said(&engine);
+    engine.close().unwrap();
+    assert_eq!(said(&world.open()), expected);
+    assert!(world.open().admin().describe_topic("last").is_ok());
 }
 
 fn a_topic_removed_before_the_snapshot_is_still_known_as_removed(world: &World) {

@@ -64,8 +64,9 @@ impl OpenOptions {
     ///
     /// # Errors
     /// `Locked` while a broker or another process has the directory; `InvalidConfig` for a retention below −1;
-    /// `Unsupported` for one of several brokers, or where partitions of a topic are missing; `KafkaStorageError` for a
-    /// directory that holds no logs, and when the disk refuses. Nothing is changed then.
+    /// `Unsupported` for one of several brokers, where partitions of a topic are missing or the metadata is elsewhere, and
+    /// for metadata that klog does not change (`metadata.version` above 25); `KafkaStorageError` for a directory that holds
+    /// no logs, and when the disk refuses. Nothing is changed then, but that an unclean log may have been recovered.
     pub fn adopt(self, path: impl AsRef<Path>, retention: Retention) -> Result<Adoption> {
         let path = path.as_ref();
         let sys = self.sys.clone().unwrap_or_else(Sys::real);
