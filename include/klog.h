@@ -116,6 +116,9 @@ typedef enum {
   KLOG_EARLIEST = -2,
   /** The one after the last that is visible. */
   KLOG_LATEST = -1,
+  /** That of the record with the greatest timestamp; klog_topic_offset_at()
+   *  only. */
+  KLOG_MAX_TIMESTAMP = -3,
 } klog_special_offset;
 
 /** What klog_message.flags may say. */
@@ -498,9 +501,10 @@ KLOG_API klog_status klog_partition_list(klog_admin *admin,
                                          klog_rows **out,
                                          klog_error **error);
 
-/** The first offset whose record is not older than timestamp; with KLOG_EARLIEST
- *  or KLOG_LATEST, the first offset or the next one. *offset is -1 when there is
- *  none. KLOG_E_UNKNOWN_TOPIC. */
+/** The first offset whose record is not older than timestamp; with
+ *  KLOG_EARLIEST, KLOG_LATEST or KLOG_MAX_TIMESTAMP, the first offset, the next
+ *  one, or that of the greatest timestamp. *offset is -1 when there is none.
+ *  KLOG_E_UNKNOWN_TOPIC. */
 KLOG_API klog_status klog_topic_offset_at(klog_admin *admin,
                                           const char *topic,
                                           int32_t partition,
@@ -534,17 +538,17 @@ KLOG_API klog_status klog_segment_list(klog_admin *admin,
                                        klog_rows **out,
                                        klog_error **error);
 
-/** The record batches of a partition, max_rows at most, from the one that
- *  contains from_offset on, which may be KLOG_EARLIEST: base_offset,
- *  last_offset, position, bytes, records, codec, crc_ok, producer_id,
- *  producer_epoch, base_sequence, transactional, control, leader_epoch,
- *  max_timestamp, file, problem. position is in file, the .log, which is named
- *  from the log directory on; the numbers of a producer are -1 where there is
- *  none. crc_ok is 0 when the checksum that is stored is not the one that is
- *  computed; problem says why the batch cannot be read, and is null when it can.
- *  Bytes that do not even begin like a batch have no row; klog_topic_verify()
- *  tells of them. Free it with klog_rows_free(). KLOG_E_UNKNOWN_TOPIC;
- *  KLOG_E_OFFSET_OUT_OF_RANGE. */
+/** The record batches of a partition, max_rows at most (SIZE_MAX for all), from
+ *  the one that contains from_offset on, which may be KLOG_EARLIEST:
+ *  base_offset, last_offset, position, bytes, records, codec, crc_ok,
+ *  producer_id, producer_epoch, base_sequence, transactional, control,
+ *  leader_epoch, max_timestamp, file, problem. position is in file, the .log,
+ *  which is named from the log directory on; the numbers of a producer are -1
+ *  where there is none. crc_ok is 0 when the checksum that is stored is not the
+ *  one that is computed; problem says why the batch cannot be read, and is null
+ *  when it can. Bytes that do not even begin like a batch have no row;
+ *  klog_topic_verify() tells of them. Free it with klog_rows_free().
+ *  KLOG_E_UNKNOWN_TOPIC; KLOG_E_OFFSET_OUT_OF_RANGE. */
 KLOG_API klog_status klog_batch_list(klog_admin *admin,
                                      const char *topic,
                                      int32_t partition,

@@ -66,7 +66,7 @@ fn segment_rows(segments: &[SegmentDescription]) -> klog_rows {
     rows
 }
 
-/// The record batches of a partition, max_rows at most, from the one that contains from_offset on, which may be
+/// The record batches of a partition, max_rows at most (SIZE_MAX for all), from the one that contains from_offset on, which may be
 /// KLOG_EARLIEST: base_offset, last_offset, position, bytes, records, codec, crc_ok, producer_id, producer_epoch,
 /// base_sequence, transactional, control, leader_epoch, max_timestamp, file, problem. position is in file, the .log, which is
 /// named from the log directory on; the numbers of a producer are -1 where there is none. crc_ok is 0 when the checksum that

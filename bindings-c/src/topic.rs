@@ -20,10 +20,13 @@ pub enum klog_special_offset {
     KLOG_EARLIEST = -2,
     /// The one after the last that is visible.
     KLOG_LATEST = -1,
+    /// That of the record with the greatest timestamp; klog_topic_offset_at() only.
+    KLOG_MAX_TIMESTAMP = -3,
 }
 
 pub(crate) const EARLIEST: i64 = klog_special_offset::KLOG_EARLIEST as i64;
 pub(crate) const LATEST: i64 = klog_special_offset::KLOG_LATEST as i64;
+const MAX_TIMESTAMP: i64 = klog_special_offset::KLOG_MAX_TIMESTAMP as i64;
 
 /// Make a topic; it exists, durably, on return. partitions and replication_factor: 0 takes the engine's default. Of
 /// config, the options of topics count. KLOG_E_TOPIC_EXISTS; KLOG_E_INVALID for a name or a number that Kafka does not
@@ -255,8 +258,8 @@ fn partition_row(topic: &str, of: &PartitionDescription) -> [Cell; 12] {
     ]
 }
 
-/// The first offset whose record is not older than timestamp; with KLOG_EARLIEST or KLOG_LATEST, the first offset or the
-/// next one. *offset is -1 when there is none. KLOG_E_UNKNOWN_TOPIC.
+/// The first offset whose record is not older than timestamp; with KLOG_EARLIEST, KLOG_LATEST or KLOG_MAX_TIMESTAMP, the
+/// first offset, the next one, or that of the greatest timestamp. *offset is -1 when there is none. KLOG_E_UNKNOWN_TOPIC.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn klog_topic_offset_at(
     admin: *mut klog_admin,
@@ -274,6 +277,7 @@ pub unsafe extern "C" fn klog_topic_offset_at(
             let which = match timestamp {
                 EARLIEST => OffsetSpec::Earliest,
                 LATEST => OffsetSpec::Latest,
+                MAX_TIMESTAMP => OffsetSpec::MaxTimestamp,
                 0.. => OffsetSpec::At(TimestampMs(timestamp)),
                 _ => return Err(Failure::invalid(format!("timestamp is {timestamp}, before 1970"))),
             };

@@ -19,6 +19,8 @@ pub(crate) fn run(place: &Place, args: &Adopt, out: &mut Output) -> Outcome {
             "madeMetadata": adopted.made_metadata,
             "topics": adopted.topics,
             "partitions": adopted.partitions,
+            "retentionMs": args.retention_ms,
+            "retentionBytes": args.retention_bytes,
             "leftAlone": adopted.left_alone,
             "findings": adopted.report.to_string().lines().collect::<Vec<_>>(),
         }));
@@ -31,11 +33,14 @@ pub(crate) fn run(place: &Place, args: &Adopt, out: &mut Output) -> Outcome {
     }
     let metadata = if adopted.made_metadata { "; the metadata was written" } else { "" };
     out.line(format_args!(
-        "{} is adopted: broker {} of cluster {}, topics: {}, partitions: {}{metadata}",
+        "{} is adopted: broker {} of cluster {}, topics: {}, partitions: {}{metadata}; \
+         where a topic says nothing, log.retention.ms is {} and log.retention.bytes is {}",
         dir.display(),
         adopted.node_id,
         adopted.cluster_id,
         adopted.topics,
-        adopted.partitions
+        adopted.partitions,
+        args.retention_ms,
+        args.retention_bytes
     ))
 }

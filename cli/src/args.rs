@@ -69,6 +69,10 @@ pub(crate) struct Place {
     #[arg(short = 'd', long, global = true, env = "KLOG_DIR", value_name = "DIR", hide_env = true, help_heading = GLOBAL)]
     #[arg(value_parser = OsStringValueParser::new().map(PathBuf::from))]
     dir: Option<PathBuf>,
+
+    /// Brokers whose directories are gone for good, so that the rest can be written: node ids with commas.
+    #[arg(long, global = true, value_name = "IDS", value_delimiter = ',', help_heading = GLOBAL)]
+    assume_lost: Vec<i32>,
 }
 
 impl Place {
@@ -91,7 +95,7 @@ impl Place {
     /// Opens the directory; `options` may say more than the mode.
     pub(crate) fn open_with(&self, options: OpenOptions, mode: Mode) -> Outcome<Engine> {
         let dir = if mode == Mode::Create { self.dir()? } else { self.existing_dir()? };
-        Ok(options.mode(mode).open(dir)?)
+        Ok(options.assume_lost(self.assume_lost.iter().copied()).mode(mode).open(dir)?)
     }
 
     /// Opens the directory.
@@ -191,7 +195,7 @@ pub(crate) struct Configs {
     #[arg(short, long)]
     pub(crate) all: bool,
     /// Make a setting, by Kafka's name; may be repeated.
-    #[arg(long = "add-config", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    #[arg(long = "add-config", alias = "config", value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub(crate) added: Vec<(String, String)>,
     /// Take a setting back; may be repeated.
     #[arg(long = "delete-config", value_name = "NAME")]
@@ -237,10 +241,10 @@ pub(crate) struct Verify {
 #[derive(Debug, Arguments)]
 pub(crate) struct Adopt {
     /// Delete segments older than so many ms, where a topic does not say otherwise; -1 keeps them for ever.
-    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, value_parser = whole)]
     pub(crate) retention_ms: i64,
     /// Delete the oldest segments while a partition has more bytes than this; -1 keeps them.
-    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value_t = -1)]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value_t = -1, value_parser = whole)]
     pub(crate) retention_bytes: i64,
 }
 
@@ -372,6 +376,10 @@ fn time(text: &str) -> Result<i64, String> {
         Ok(at) => Ok(at.as_millisecond()),
         Err(_) => Err("it is neither a number of ms since 1970 nor a date as 2022-01-03T12:31:57Z".into()),
     }
+}
+
+fn whole(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "it is not a whole number of 64 bits".into())
 }
 
 fn which(text: &str) -> Result<OffsetSpec, String> {

@@ -65,10 +65,13 @@ fn advice(error: &Error) -> &'static str {
     match error.code() {
         ErrorCode::Locked => "; wait for it to end, or read with 'klog consume', which needs no lock",
         ErrorCode::Unsupported if error.message().ends_with("until it is adopted") => "; 'klog adopt' does that",
+        ErrorCode::KafkaStorageError if error.message().contains("Name them as lost") => "; --assume-lost does that",
         ErrorCode::DiskFull => "; free some space and repeat the command",
         ErrorCode::UnknownTopicOrPartition if !error.message().ends_with('?') => "; 'klog topics describe' shows all",
         ErrorCode::TopicAlreadyExists => "; 'klog topics describe' shows it, and --if-not-exists takes it as it is",
-        ErrorCode::InvalidConfig if !error.message().ends_with('?') => "; 'klog configs --all' shows all settings",
+        ErrorCode::InvalidConfig if !error.message().ends_with('?') => {
+            "; 'klog configs TOPIC --all' shows those of a topic, 'klog configs --all' those of brokers"
+        }
         ErrorCode::OffsetOutOfRange => "; 'klog offsets' shows what there is",
         ErrorCode::CorruptMessage => "; 'klog verify' finds all damage, 'klog explain FILE' shows it",
         _ => "",

@@ -69,8 +69,8 @@ pub use engine::{
 pub use error::{Damage, Error, ErrorCode, Result};
 pub use log::{BatchDescription, Cut, Finding, OffsetSpec, Report, SegmentDescription};
 pub use producer::{Delivery, Producer, ProducerRecord, RecordMetadata};
-pub use record::{Codec, Partitioner, Record, TimestampType};
-pub use types::{TimestampMs, TopicPartition, Uuid};
+pub use record::{BatchError, BatchHeader, Codec, Partitioner, Record, TimestampType};
+pub use types::{LeaderEpoch, Offset, ProducerId, TimestampMs, TopicPartition, Uuid};
 
 /// The version of klog.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

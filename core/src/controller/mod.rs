@@ -69,6 +69,13 @@ struct Changing {
     snapshot_offset: Offset,
 }
 
+/// Where a change is written.
+struct Head {
+    epoch: i32,
+    /// Behind the log, and behind what a snapshot covers, which may be more.
+    next: Offset,
+}
+
 impl fmt::Debug for Controller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Controller").field("identity", &self.identity).finish_non_exhaustive()
@@ -241,10 +248,11 @@ impl Controller {
             return Ok(before);
         }
         self.check_changeable(&before)?;
-        let mut image = (*before).clone();
-        self.begin_epoch(&mut changing, &mut image)?;
-        image.appended_at = self.sys.clock.now();
-        let batch = data_batch(&records, image.appended_at, self.next_offset(&image), LeaderEpoch(image.epoch));
+        let mut head = Head { epoch: before.epoch, next: before.offset.max(self.log().block().log_end()) };
+        drop(before); // so that the image is changed in place, where nobody else holds it
+        self.begin_epoch(&mut changing, &mut head)?;
+        let now = self.sys.clock.now();
+        let batch = data_batch(&records, now, head.next, LeaderEpoch(head.epoch));
         if batch.len() > MAX_BATCH_BYTES {
             return Err(Error::new(
                 ErrorCode::InvalidRequest,
@@ -253,21 +261,25 @@ impl Controller {
         }
         let appended = self.replica.append(Batch::Placed(&batch))?;
         self.replica.wait(appended.next_offset, Need::Durable, None)?;
+        let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = Arc::make_mut(&mut image);
         for record in records {
-            image.apply(record);
+            changed.apply(record);
         }
-        image.offset = appended.next_offset;
-        let image = Arc::new(image);
-        *self.image.write().unwrap_or_else(PoisonError::into_inner) = image.clone();
-        Ok(image)
+        (changed.epoch, changed.offset, changed.appended_at) = (head.epoch, appended.next_offset, now);
+        Ok(image.clone())
     }
 
-    fn check_changeable(&self, image: &Image) -> Result<()> {
+    /// Refuses metadata that klog does not change.
+    ///
+    /// # Errors
+    /// `Unsupported`.
+    pub fn check_changeable(&self, image: &Image) -> Result<()> {
         let refuse = |what: String| Err(Error::new(ErrorCode::Unsupported, what));
         let version = image.metadata_version();
         if version > METADATA_VERSION {
             return refuse(format!(
-                "the metadata of this directory is of version {version} and klog changes it up to {METADATA_VERSION}; records can be appended and read"
+                "the metadata.version of this directory is {version} and klog changes metadata up to {METADATA_VERSION} (Kafka 4.0); records can be appended and read"
             ));
         }
         if let Some(what) = image.unreadable.first() {
@@ -284,37 +296,30 @@ impl Controller {
         Ok(())
     }
 
-    /// Where the next batch goes: behind the log and behind what a snapshot covers, which may be more.
-    fn next_offset(&self, image: &Image) -> Offset {
-        self.log().block().log_end().max(image.offset)
-    }
-
     /// The first change after an opening begins an epoch: nothing that somebody else may have written at these offsets can
     /// be taken for it.
-    fn begin_epoch(&self, changing: &mut Changing, image: &mut Image) -> Result<()> {
+    fn begin_epoch(&self, changing: &mut Changing, head: &mut Head) -> Result<()> {
         match changing.epoch_begun {
-            Some(epoch) => image.epoch = epoch, // the change that began it may have failed behind that
-            None => self.change_leader(changing, image)?,
+            Some(epoch) => head.epoch = epoch, // the change that began it may have failed behind that
+            None => self.change_leader(changing, head)?,
         }
         if changing.found_unended {
             let abort = [MetadataRecord::AbortTransaction];
-            let (now, epoch) = (self.sys.clock.now(), LeaderEpoch(image.epoch));
-            let batch = data_batch(&abort, now, self.next_offset(image), epoch);
-            image.offset = self.replica.append(Batch::Placed(&batch))?.next_offset;
+            let batch = data_batch(&abort, self.sys.clock.now(), head.next, LeaderEpoch(head.epoch));
+            head.next = self.replica.append(Batch::Placed(&batch))?.next_offset;
             changing.found_unended = false;
         }
         Ok(())
     }
 
-    fn change_leader(&self, changing: &mut Changing, image: &mut Image) -> Result<()> {
+    fn change_leader(&self, changing: &mut Changing, head: &mut Head) -> Result<()> {
         let me = self.identity.node_id;
-        let epoch = image.epoch.max(self.log().epochs().latest().map_or(0, |epoch| epoch.0)) + 1;
+        let epoch = head.epoch.max(self.log().epochs().latest().map_or(0, |epoch| epoch.0)) + 1;
         let change =
             ControlRecord::LeaderChange(LeaderChange { leader_id: me, voters: vec![me], granting_voters: vec![me] });
-        let now = self.sys.clock.now();
-        let batch = control_batch(&[change], now, self.next_offset(image), LeaderEpoch(epoch));
-        image.offset = self.replica.append(Batch::Placed(&batch))?.next_offset;
-        image.epoch = epoch;
+        let batch = control_batch(&[change], self.sys.clock.now(), head.next, LeaderEpoch(epoch));
+        head.next = self.replica.append(Batch::Placed(&batch))?.next_offset;
+        head.epoch = epoch;
         changing.epoch_begun = Some(epoch);
         Ok(())
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::attach::Attachment;
 use super::cluster::Cluster;
 use super::identity::{META_PROPERTIES, MetaProperties, bad_identity, write_identity};
-use super::open::{check_dir, partition_dirs, read_topic_id};
+use super::open::{check_dir, check_voters, partition_dirs, read_topic_id};
 use super::{Mode, OpenOptions};
 use crate::controller::{
     Controller, Identity, Image, MetadataRecord, PartitionRecord, RETENTION_GRANTED, ResourceType, metadata_partition,
@@ -66,7 +66,8 @@ impl OpenOptions {
     /// `Locked` while a broker or another process has the directory; `InvalidConfig` for a retention below −1;
     /// `Unsupported` for one of several brokers, where partitions of a topic are missing or the metadata is elsewhere, and
     /// for metadata that klog does not change (`metadata.version` above 25); `KafkaStorageError` for a directory that holds
-    /// no logs, and when the disk refuses. Nothing is changed then, but that an unclean log may have been recovered.
+    /// no logs. Nothing is changed then. When the disk refuses (`DiskFull`, `KafkaStorageError`) a part may have been done,
+    /// and adopting again does the rest.
     pub fn adopt(self, path: impl AsRef<Path>, retention: Retention) -> Result<Adoption> {
         let path = path.as_ref();
         let sys = self.sys.clone().unwrap_or_else(Sys::real);
@@ -79,6 +80,7 @@ impl OpenOptions {
             }
         }
         check_dir(path, &sys)?;
+        check_changeable(path, &sys, &self)?;
         let made = match (is_of_kraft(&sys, path)?, Controller::exists(&sys, path)?) {
             (true, true) => None,
             (true, false) => return Err(metadata_is_elsewhere(path)),
@@ -91,7 +93,12 @@ impl OpenOptions {
         cluster.grant_retention(retention)?;
         let image = cluster.image();
         let identity = cluster.identity().cloned();
-        report.append(cluster.report());
+        let opened = cluster.report();
+        report.cuts.extend(opened.cuts);
+        report.damage.extend(opened.damage);
+        // What making the metadata found, opening found again.
+        report.findings.retain(|finding| !opened.findings.contains(finding));
+        report.findings.extend(opened.findings);
         engine.close()?;
         Ok(Adoption {
             cluster_id: identity.as_ref().map(|identity| identity.cluster_id.clone()).unwrap_or_default(),
@@ -107,6 +114,17 @@ impl OpenOptions {
 
 fn is_of_kraft(sys: &Sys, path: &Path) -> Result<bool> {
     Ok(matches!(MetaProperties::read(sys, path)?, Some(Ok(meta)) if meta.version == 1))
+}
+
+/// Before anything is touched, and any log recovered: metadata that klog does not change are not adopted.
+fn check_changeable(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<()> {
+    let Some(Ok(meta)) = MetaProperties::read(sys, path)? else { return Ok(()) };
+    let (Ok(identity), true) = (meta.identity(), Controller::exists(sys, path)?) else { return Ok(()) };
+    let mut report = Report::default();
+    let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, &mut report)?);
+    let controller = Controller::open(&dir, identity, &mut report)?;
+    check_voters(&controller, options)?;
+    controller.check_changeable(&controller.image())
 }
 
 fn metadata_is_elsewhere(path: &Path) -> Error {

@@ -124,12 +124,19 @@ impl Cluster {
 
     fn broker_entries(&self, image: &Image) -> Vec<ConfigEntry> {
         let recorded = image.configs(ResourceType::BROKER, "");
-        let in_force =
+        let mut in_force =
             TopicConfig::from_overrides(recorded.filter_map(|(k, v)| Some((TopicConfig::of_broker_name(k)?, v)))).0;
+        let may_delete = Cluster::may_delete(image);
+        if !may_delete {
+            (in_force.retention_ms, in_force.retention_bytes) = (-1, -1);
+        }
         let for_topics = TopicConfig::rows().into_iter().filter_map(|row| {
             let name = row.broker_name?;
-            let is_recorded = has(image, ResourceType::BROKER, "", name);
-            let source = if is_recorded { ConfigSource::DefaultBroker } else { ConfigSource::Default };
+            let source = match has(image, ResourceType::BROKER, "", name) {
+                _ if row.name.starts_with("retention.") && !may_delete => ConfigSource::NotAdopted,
+                true => ConfigSource::DefaultBroker,
+                false => ConfigSource::Default,
+            };
             Some(described(&row, name, in_force.get(row.name), source, false))
         });
         let defaults = EngineConfig::default();
@@ -139,7 +146,9 @@ impl Cluster {
             let source = if is_default { ConfigSource::Default } else { ConfigSource::Engine };
             described(&row, row.name, value, source, true)
         });
-        for_topics.chain(of_engine).collect()
+        let granted = (!may_delete).then(|| unmodelled(RETENTION_GRANTED, "false", &ConfigResource::Brokers));
+        let granted = granted.map(|entry| ConfigEntry { source: ConfigSource::NotAdopted, ..entry });
+        for_topics.chain(of_engine).chain(granted).collect()
     }
 
     fn broker_source(&self, image: &Image, name: &str) -> Option<ConfigSource> {
@@ -204,7 +213,7 @@ fn unmodelled(name: &str, value: &str, resource: &ConfigResource) -> ConfigEntry
             ConfigResource::Brokers => ConfigSource::DefaultBroker,
         },
         is_read_only: ADOPTION.contains(&name),
-        kind: "",
+        kind: if name == RETENTION_GRANTED { "boolean" } else { "" },
         bounds: None,
         doc: if name == RETENTION_GRANTED { "Whether retention may delete anything in this directory." } else { "" },
     }

@@ -171,7 +171,7 @@ fn format(path: &Path, sys: &Sys, report: &mut Report) -> Result<Identity> {
 }
 
 /// More than half of the voters must be there, unless all others are named as lost.
-fn check_voters(controller: &Controller, options: &OpenOptions) -> Result<()> {
+pub(super) fn check_voters(controller: &Controller, options: &OpenOptions) -> Result<()> {
     let image = controller.image();
     let me = controller.identity().node_id;
     let ids = image.voter_ids();

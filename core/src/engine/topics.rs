@@ -369,7 +369,10 @@ fn check_growth(name: &str, now: i32, total: i32) -> Result<()> {
         let what = if total == now { "already has" } else { "has" };
         return Err(Error::new(
             ErrorCode::InvalidPartitions,
-            format!("topic '{name}' {what} {now} partitions and cannot have {total}; partitions only become more"),
+            format!(
+                "topic '{name}' {what} {now} partition{} and cannot have {total}; partitions only become more",
+                if now == 1 { "" } else { "s" }
+            ),
         ));
     }
     check_most(name, total - now)
