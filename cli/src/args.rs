@@ -8,6 +8,7 @@ use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use klog::{Engine, Mode, OffsetSpec, OpenOptions, TimestampMs};
 
 use crate::failure::{Failure, Outcome};
+use crate::output::note;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -95,7 +96,11 @@ impl Place {
     /// Opens the directory; `options` may say more than the mode.
     pub(crate) fn open_with(&self, options: OpenOptions, mode: Mode) -> Outcome<Engine> {
         let dir = if mode == Mode::Create { self.dir()? } else { self.existing_dir()? };
-        Ok(options.assume_lost(self.assume_lost.iter().copied()).mode(mode).open(dir)?)
+        let engine = options.assume_lost(self.assume_lost.iter().copied()).mode(mode).open(dir)?;
+        if engine.report()?.damage.iter().any(|damage| damage.topic == "__cluster_metadata") {
+            note("the metadata is damaged, so topics and settings may be older ones; 'klog verify' says where");
+        }
+        Ok(engine)
     }
 
     /// Opens the directory.

@@ -173,7 +173,7 @@ pub(crate) fn verify(place: &Place, args: &Verify, out: &mut Output) -> Outcome 
     let engine = place.open(Mode::ReadOnly)?;
     let admin = engine.admin();
     let bar = progress::bytes("verifying");
-    let mut report = engine.report()?;
+    let mut report = Report::default();
     match args.topics.as_slice() {
         [] => report.append(admin.verify_with(None, |done, total| progress::tell(&bar, done, total))?),
         topics => {
@@ -183,6 +183,8 @@ pub(crate) fn verify(place: &Place, args: &Verify, out: &mut Output) -> Outcome 
         }
     }
     bar.finish_and_clear();
+    // Opening, and opening each partition, found something too.
+    report.append(engine.report()?);
     let problems = problems(&report);
     if out.json || !out.is_terminal {
         out.rows(&["File", "Problem"], problems.iter().map(|p| vec![json!(p.file), json!(p.what)]).collect())?;

@@ -87,7 +87,8 @@ impl Output {
     pub(crate) fn table(&mut self, headings: &[&str], rows: &[Vec<String>]) -> Outcome {
         if !self.is_terminal {
             self.line(headings.join("\t"))?;
-            return rows.iter().try_for_each(|row| self.line(row.join("\t")));
+            let cell = |text: &String| shown(text.as_bytes()).replace(['\t', '\n'], " ");
+            return rows.iter().try_for_each(|row| self.line(row.iter().map(cell).collect::<Vec<_>>().join("\t")));
         }
         // Cells are never broken. Headings are, where that makes the table fit.
         let mut table = table_of(headings.iter().map(|heading| (*heading).to_owned()), rows);

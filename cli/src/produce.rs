@@ -75,7 +75,11 @@ pub(crate) fn run(place: &Place, args: &Produce, out: &mut Output) -> Outcome {
     // Whatever went wrong: what was sent before it is settled first.
     let outcome = outcome.and(producer.flush().map_err(Failure::Engine)).and(sent.settle(0, out));
     match outcome {
-        Ok(()) => Ok(engine.close()?),
+        // Whoever would repeat the command must know that everything was written.
+        Ok(()) => engine.close().map_err(|error| {
+            let count = sent.acknowledged;
+            Failure::Other(format!("all {count} records were acknowledged, and then {}", error.message()))
+        }),
         Err(Failure::NobodyReads) => Err(Failure::NobodyReads),
         Err(failure) => {
             let _ = producer.flush();

@@ -192,7 +192,17 @@ fn alter(place: &Place, alter: &AlterTopic, out: &mut Output) -> Outcome {
 
 fn delete(place: &Place, delete: &DeleteTopics, out: &mut Output) -> Outcome {
     let engine = place.open(Mode::ReadWrite)?;
+    let there = engine.admin().list_topics()?;
+    let mut topics: Vec<&String> = Vec::new();
     for topic in &delete.topics {
+        if !there.iter().any(|listed| listed.name == *topic) {
+            engine.admin().describe_topic(topic)?; // says that there is none, before any other is gone
+        }
+        if !topics.contains(&topic) {
+            topics.push(topic);
+        }
+    }
+    for topic in topics {
         engine.admin().delete_topic(topic)?;
         if out.json {
             out.object(&json!({ "deleted": topic }))?;

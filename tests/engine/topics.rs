@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use klog::sys::Disk;
 use klog::{ErrorCode, NewTopic, Start};
 
 use crate::steps::{create, names, producer, read, refused, send};
 use crate::world::{World, on_both_disks};
 
 on_both_disks!(
+    a_new_topic_has_nothing_of_an_old_one_of_its_name,
+    a_reader_sees_no_topic_that_was_removed,
+    nothing_is_deleted_while_metadata_cannot_be_read,
     a_topic_is_described_as_it_was_made,
     counts_that_nobody_gave_come_from_the_engine,
     topics_are_listed_by_name,
@@ -231,4 +235,67 @@ fn reading_never_makes_a_topic(world: &World) {
     refused(engine.admin().list_offset("oders", 0, klog::OffsetSpec::Latest), ErrorCode::UnknownTopicOrPartition);
     assert_eq!(world.contents(), before);
     assert!(consumer.assignment().is_empty());
+}
+
+/// Whoever deleted the old one died before the checkpoints were written.
+fn a_new_topic_has_nothing_of_an_old_one_of_its_name(world: &World) {
+    let engine = world.open();
+    create(&engine, "t", &[]);
+    engine.admin().delete_topic("t").unwrap();
+    engine.close().unwrap();
+    let checkpoints =
+        ["recovery-point-offset-checkpoint", "replication-offset-checkpoint", "log-start-offset-checkpoint"];
+    for name in checkpoints {
+        world.sys.disk.remove_file(&world.dir.join(name)).unwrap();
+        world.put(name, b"0\n1\nt 0 10143\n");
+    }
+    world.sys.disk.remove_file(&world.dir.join(".kafka_cleanshutdown")).unwrap();
+    let engine = world.open();
+    create(&engine, "t", &[]);
+    for name in checkpoints {
+        assert!(!world.text(name).contains("10143"), "{name} is right before anybody can use the topic");
+    }
+    assert_eq!(send(&engine, "t", "first"), 0);
+    engine.close().unwrap();
+    let engine = world.open();
+    assert_eq!(read(&engine, "t"), [(0, "first".to_owned())]);
+    assert!(engine.report().unwrap().damage.is_empty(), "{}", engine.report().unwrap());
+}
+
+/// Whoever deleted it died before its directories were renamed.
+fn a_reader_sees_no_topic_that_was_removed(world: &World) {
+    let engine = world.open();
+    create(&engine, "t", &[]);
+    create(&engine, "other", &[]);
+    send(&engine, "t", "gone");
+    let files: Vec<_> = world.list("t-0").into_iter().map(|name| (world.bytes(&format!("t-0/{name}")), name)).collect();
+    engine.admin().delete_topic("t").unwrap();
+    engine.close().unwrap();
+    world.sys.disk.create_dir(&world.dir.join("t-0")).unwrap();
+    files.iter().for_each(|(bytes, name)| world.put(&format!("t-0/{name}"), bytes));
+    let reader = world.open_for_reading();
+    let names: Vec<_> = reader.admin().list_topics().unwrap().into_iter().map(|topic| topic.name).collect();
+    assert_eq!(names, ["other"]);
+    assert!(reader.admin().verify(None).unwrap().is_empty(), "{}", reader.admin().verify(None).unwrap());
+}
+
+/// What cannot be read may be what says that nothing is to be deleted.
+fn nothing_is_deleted_while_metadata_cannot_be_read(world: &World) {
+    let engine = world.open();
+    create(&engine, "t", &[("retention.bytes", "0"), ("segment.ms", "1000")]);
+    let keep = [("retention.bytes".to_owned(), Some("-1".to_owned()))].into();
+    engine.admin().alter_configs(&klog::ConfigResource::Topic("t".into()), &keep).unwrap();
+    for second in 0..5 {
+        crate::steps::send_at(&engine, "t", crate::world::NOW + second * 2000, b"kept").unwrap();
+    }
+    engine.close().unwrap();
+    let log = "__cluster_metadata-0/00000000000000000000.log";
+    let mut bytes = world.bytes(log);
+    let last = bytes.len() - 5;
+    bytes[last] ^= 1;
+    world.put(log, &bytes);
+    let engine = world.open();
+    send(&engine, "t", "and one more");
+    assert_eq!(engine.admin().delete_old_segments().unwrap(), 0);
+    assert_eq!(crate::steps::offsets(&engine, "t"), (0..6).collect::<Vec<i64>>());
 }

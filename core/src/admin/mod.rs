@@ -9,7 +9,7 @@ use crate::controller::Controller;
 use crate::engine::{ConfigEntry, ConfigResource, Engine, LogDirDescription, NewTopic, TopicDescription};
 use crate::error::Result;
 use crate::log::{BatchDescription, Log, OffsetSpec, Report, SegmentDescription};
-use crate::types::{INTERNAL_TOPICS, Offset, TimestampMs, Uuid};
+use crate::types::{INTERNAL_TOPICS, Offset, TimestampMs, TopicPartition, Uuid};
 
 /// A topic in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,7 +220,7 @@ impl Admin {
     /// Reads everything and checks everything: batches, indexes, in one topic or in all. An empty report is good news.
     ///
     /// # Errors
-    /// `UnknownTopicOrPartition`; those of the disk. Damage is in the report.
+    /// `UnknownTopicOrPartition`. Damage, and what cannot be read at all, is in the report.
     pub fn verify(&self, topic: Option<&str>) -> Result<Report> {
         self.verify_with(topic, |_, _| {})
     }
@@ -236,23 +236,30 @@ impl Admin {
             Some(name) => vec![name.to_owned()],
             None => cluster.image().topics().keys().cloned().collect(),
         };
+        // One that cannot be read at all does not keep the others from being looked at.
         let mut partitions = Vec::new();
         for name in names {
             let found = cluster.topic(&name)?;
-            for partition in 0..found.partition_count() {
-                partitions.push(found.partition(cluster, partition)?);
+            for number in 0..found.partition_count() {
+                match found.partition(cluster, number) {
+                    Ok(partition) => partitions.push(partition),
+                    Err(error) => report.finding(TopicPartition::new(&*name, number).to_string(), error.message()),
+                }
             }
         }
         let controller = cluster.controller().ok().filter(|_| topic.is_none());
         let logs: Vec<&Log> =
             partitions.iter().map(|partition| partition.log()).chain(controller.map(Controller::log)).collect();
-        let total = logs.iter().map(|log| log.size()).sum::<Result<u64>>()?;
+        let total = logs.iter().map(|log| log.size().unwrap_or(0)).sum();
         let mut done = 0;
         for log in logs {
-            log.verify(&mut report, &mut |bytes| {
+            let verified = log.verify(&mut report, &mut |bytes| {
                 done += bytes;
                 progress(done, total);
-            })?;
+            });
+            if let Err(error) = verified {
+                report.finding(log.partition().to_string(), error.message());
+            }
         }
         Ok(report)
     }

@@ -279,7 +279,14 @@ fn find_topics(path: &Path, sys: &Sys) -> Result<BTreeMap<String, FoundTopic>> {
         let what = format!("{} has no partitions; there is nothing to adopt", path.display());
         return Err(Error::new(ErrorCode::KafkaStorageError, what));
     }
+    let mut names = BTreeMap::new();
     for (name, topic) in &topics {
+        if let Some(id) = topic.id
+            && let Some(other) = names.insert(id, name)
+        {
+            let what = format!("topics '{other}' and '{name}' have the same id, {id}, in their {PARTITION_METADATA}");
+            return Err(Error::new(ErrorCode::InconsistentTopicId, what));
+        }
         let count = topic.partitions.len() as i32;
         if let Some(missing) = (0..count).find(|number| !topic.partitions.contains_key(number)) {
             return Err(Error::new(

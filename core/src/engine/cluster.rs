@@ -77,10 +77,11 @@ impl fmt::Debug for Cluster {
 impl Cluster {
     /// Opens a directory, recovering it if it was not closed in order.
     pub(super) fn open(path: &Path, sys: Sys, options: &OpenOptions) -> Result<Arc<Cluster>> {
-        let Opened { dir, attachment, controller, identity, found, report } = super::open::open(path, &sys, options)?;
+        let Opened { dir, attachment, controller, identity, found, spare, report } =
+            super::open::open(path, &sys, options)?;
         let cluster = Arc::new(Cluster {
             duties: Duties::new(&sys, options.config.threads),
-            spare: Spare::new(&sys, path, options.config.spare && options.mode != Mode::ReadOnly),
+            spare,
             sys,
             config: options.config.clone(),
             path: path.to_path_buf(),
@@ -250,9 +251,10 @@ impl Cluster {
         config
     }
 
-    /// Whether anything may be deleted: the directory is klog's own, or klog was told.
+    /// Whether anything may be deleted: the directory is klog's own, or klog was told, and all that it was told can be read.
     pub(super) fn may_delete(image: &Image) -> bool {
-        image.configs(ResourceType::BROKER, "").any(|(key, value)| key == RETENTION_GRANTED && value == "true")
+        image.unreadable.is_empty()
+            && image.configs(ResourceType::BROKER, "").any(|(key, value)| key == RETENTION_GRANTED && value == "true")
     }
 
     /// Takes a topic out of the cache; its open partitions are told.
@@ -334,12 +336,15 @@ impl Cluster {
         };
         // The only one left of several: what it has is what there is.
         let watermark = if self.read_only || replicas.len() < 2 { watermark } else { Watermark::LogEnd };
-        let mut report = Report::default();
         let opening = Opening { leader_epoch, watermark };
         let durability = config.klog_durability;
-        let log = Log::open(&self.dir, partition.clone(), config, opening, &mut report);
-        self.tell(report);
-        let replica = Replica::new(log?, self.sys.clone(), self.bell.clone());
+        let log = self.spare.allow(|| {
+            let mut report = Report::default();
+            let log = Log::open(&self.dir, partition.clone(), config.clone(), opening, &mut report);
+            self.tell(report);
+            log
+        })?;
+        let replica = Replica::new(log, self.sys.clone(), self.bell.clone());
         // Also where nothing is left: what was shown may be all that there was.
         let may_have_shown = durability == Durability::Os;
         if may_have_shown && !self.read_only && !self.dir.was_clean() {
@@ -386,18 +391,21 @@ impl Cluster {
         match found {
             Ok(None) => self.write_topic_id(&file, id),
             Ok(Some(found)) if found == id || id == Uuid::ZERO => Ok(()),
-            Ok(Some(found)) if !self.read_only => Err(Error::new(
-                ErrorCode::InconsistentTopicId,
-                format!(
-                    "{file} names topic id {found} and the metadata has {id}; the directory belongs to another topic"
-                ),
-            )),
-            Ok(Some(found)) => {
+            // The id of a topic that only its directories speak of is made up, or was read before somebody wrote it.
+            Ok(Some(_)) if self.found.topic(&partition.topic).is_some() => Ok(()),
+            // A reader is told of a damaged id, and kept from the records of another topic.
+            Ok(Some(found)) if self.read_only && !self.image().topics().values().any(|topic| topic.id == found) => {
                 let mut report = Report::default();
                 report.finding(file, format!("it names topic id {found} and the metadata has {id}"));
                 self.tell(report);
                 Ok(())
             }
+            Ok(Some(found)) => Err(Error::new(
+                ErrorCode::InconsistentTopicId,
+                format!(
+                    "{file} names topic id {found} and the metadata has {id}; the directory belongs to another topic"
+                ),
+            )),
             Err(what) => {
                 let mut report = Report::default();
                 report.finding(&file, what);

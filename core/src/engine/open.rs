@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::adopt::{Retention, retention_records};
 use super::attach::Attachment;
 use super::identity::{META_PROPERTIES, MetaProperties, bad_identity, write_identity};
+use super::spare::Spare;
 use super::{Mode, OpenOptions};
 use crate::controller::{Controller, Identity, Image, MetadataRecord, PartitionRecord, metadata_partition};
 use crate::error::{Error, ErrorCode, Result};
@@ -22,6 +23,7 @@ pub(super) struct Opened {
     pub(super) identity: Option<Identity>,
     /// Topics that only their directories speak of.
     pub(super) found: Image,
+    pub(super) spare: Spare,
     pub(super) report: Report,
 }
 
@@ -96,7 +98,13 @@ fn open_for_writing(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Ope
             ),
         ));
     }
-    let controller = Controller::open(&dir, identity.clone(), &mut report)?;
+    // Recovering the metadata log may take a little room.
+    let spare = Spare::new(sys, path, options.config.spare);
+    let (controller, found) = spare.allow(|| {
+        let mut report = Report::default();
+        Ok((Controller::open(&dir, identity.clone(), &mut report)?, report))
+    })?;
+    report.append(found);
     check_voters(&controller, options)?;
     report_strays(path, sys, &controller.image(), &mut report)?;
     Ok(Opened {
@@ -105,6 +113,7 @@ fn open_for_writing(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Ope
         controller: Some(controller),
         identity: Some(identity),
         found: Image::default(),
+        spare,
         report,
     })
 }
@@ -236,6 +245,9 @@ fn open_for_reading(path: &Path, sys: &Sys) -> Result<Opened> {
     let identity = meta.as_ref().and_then(|meta| meta.identity().ok());
     let mut controller = None;
     if Controller::exists(sys, path)? {
+        if identity.is_none() && report.findings.is_empty() {
+            report.finding(META_PROPERTIES, "it does not say whose directory this is, so nobody can write it");
+        }
         let who = identity.clone().unwrap_or(Identity {
             cluster_id: String::new(),
             node_id: meta.as_ref().and_then(|meta| meta.node_id).unwrap_or(-1),
@@ -245,8 +257,9 @@ fn open_for_reading(path: &Path, sys: &Sys) -> Result<Opened> {
     }
     let image = controller.as_ref().map(Controller::image);
     let identity = identity.or_else(|| guess_identity(meta.as_ref(), image.as_deref()));
-    let found = find_topics(path, sys, &partitions, image.as_deref(), &mut report);
-    Ok(Opened { dir, attachment, controller, identity, found, report })
+    let found = find_topics(path, sys, &partitions, controller.as_ref(), &mut report);
+    let spare = Spare::new(sys, path, false);
+    Ok(Opened { dir, attachment, controller, identity, found, spare, report })
 }
 
 /// Who a directory with a damaged `meta.properties` belongs to: the only broker that the metadata knows.
@@ -263,7 +276,16 @@ fn guess_identity(meta: Option<&MetaProperties>, image: Option<&Image>) -> Optio
 }
 
 /// Topics whose directories are there and that the metadata does not know: all of them in the ZooKeeper era.
-fn find_topics(path: &Path, sys: &Sys, dirs: &[TopicPartition], image: Option<&Image>, report: &mut Report) -> Image {
+fn find_topics(
+    path: &Path,
+    sys: &Sys,
+    dirs: &[TopicPartition],
+    controller: Option<&Controller>,
+    report: &mut Report,
+) -> Image {
+    let image = controller.map(Controller::image);
+    let image = image.as_deref();
+    let was_removed = |id: Uuid| controller.is_some_and(|controller| controller.was_removed(id).unwrap_or(false));
     let mut found = Image::default();
     for dir in dirs.iter().filter(|dir| dir.topic != METADATA_TOPIC) {
         let known =
@@ -272,6 +294,8 @@ fn find_topics(path: &Path, sys: &Sys, dirs: &[TopicPartition], image: Option<&I
             continue;
         }
         let id = match read_topic_id(sys, path, dir) {
+            // Its topic was removed, and whoever removed it did not get to its directories.
+            Ok(Some(id)) if was_removed(id) => continue,
             Ok(id) => id.unwrap_or_else(|| stand_in_id(&dir.topic)),
             Err(what) => {
                 report.finding(format!("{dir}/{PARTITION_METADATA}"), what);

@@ -228,7 +228,14 @@ impl Cluster {
 
     /// Makes sure that new partitions find no old records: directories of their names that are left of a removed topic go.
     fn clear_way(&self, name: &str, mut numbers: Range<i32>) -> Result<()> {
-        numbers.try_for_each(|number| self.clear_way_of(&TopicPartition::new(name, number)))
+        numbers.try_for_each(|number| {
+            let partition = TopicPartition::new(name, number);
+            self.clear_way_of(&partition)?;
+            self.dir().forget(&partition);
+            Ok(())
+        })?;
+        // What a checkpoint says of an old partition of that name must not be said of the new one.
+        self.dir().write_checkpoints()
     }
 
     fn clear_way_of(&self, partition: &TopicPartition) -> Result<()> {
