@@ -79,7 +79,7 @@ def test_nothing_is_deleted_by_age_before_a_directory_is_adopted_and_opened(zook
 def test_metadata_newer_than_klog_changes_is_not_adopted(tmp_path):
     path, _ = unpack("basic", None, tmp_path)
     before = read_everything(path)
-    with pytest.raises(klog.UnsupportedError, match="the metadata of this directory is of version 30"):
+    with pytest.raises(klog.UnsupportedError, match="the metadata.version of this directory is 30"):
         klog.adopt(path, retention_ms=DAY_MS)
     assert read_everything(path) == before
 

@@ -246,7 +246,7 @@ fn check_no_other_metadata(path: &Path, sys: &Sys) -> Result<()> {
     let image = controller.image();
     // Its directory was made, and no more. Whatever checkpoints say, no byte of it can be lost.
     let is_empty = controller.log().size()? == 0 && image.epoch == 0 && image.voters.is_empty();
-    if is_empty || (Cluster::may_delete(&image) && image.epoch <= 1) {
+    if is_empty || (Cluster::is_granted(&image) && image.epoch <= 1) {
         return Ok(());
     }
     Err(Error::new(

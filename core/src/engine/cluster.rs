@@ -253,8 +253,12 @@ impl Cluster {
 
     /// Whether anything may be deleted: the directory is klog's own, or klog was told, and all that it was told can be read.
     pub(super) fn may_delete(image: &Image) -> bool {
-        image.unreadable.is_empty()
-            && image.configs(ResourceType::BROKER, "").any(|(key, value)| key == RETENTION_GRANTED && value == "true")
+        image.unreadable.is_empty() && Self::is_granted(image)
+    }
+
+    /// Whether the metadata say that retention may delete.
+    pub(super) fn is_granted(image: &Image) -> bool {
+        image.configs(ResourceType::BROKER, "").any(|(key, value)| key == RETENTION_GRANTED && value == "true")
     }
 
     /// Takes a topic out of the cache; its open partitions are told.
