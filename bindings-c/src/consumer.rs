@@ -14,7 +14,7 @@ use crate::fork::generation;
 use crate::guard::{Failure, Life, enter, in_signal_handler, release};
 use crate::handle::Handle;
 use crate::rows::Kind::{Int, Text};
-use crate::rows::klog_rows;
+use crate::rows::{klog_rows, list};
 use crate::status::klog_status;
 use crate::timeout::timeout;
 use crate::topic::{EARLIEST, LATEST};
@@ -166,13 +166,7 @@ pub unsafe extern "C" fn klog_consumer_assignment(
     error: *mut *mut klog_error,
 ) -> klog_status {
     // SAFETY: the body hands on nothing but the arguments.
-    unsafe {
-        enter(error, |c| {
-            let out = c.out(out, "out", std::ptr::null_mut())?;
-            out.give(c.handle(consumer)?.with_open(assignment_rows)?);
-            Ok(())
-        })
-    }
+    unsafe { list(out, error, |c| c.handle(consumer)?.with_open(assignment_rows)) }
 }
 
 fn assignment_rows(consumer: &mut Consumer) -> klog::Result<klog_rows> {

@@ -10,7 +10,7 @@ use crate::config::{Opening, klog_config};
 use crate::error::klog_error;
 use crate::guard::{Failure, Life, enter, release};
 use crate::handle::Handle;
-use crate::rows::{klog_rows, report_rows};
+use crate::rows::{klog_rows, list, report_rows};
 use crate::status::klog_status;
 use crate::timeout::timeout;
 
@@ -78,13 +78,7 @@ pub unsafe extern "C" fn klog_engine_report(
     error: *mut *mut klog_error,
 ) -> klog_status {
     // SAFETY: the body hands on nothing but the arguments.
-    unsafe {
-        enter(error, |c| {
-            let out = c.out(out, "out", std::ptr::null_mut())?;
-            out.give(report_rows(&c.handle(engine)?.life.engine.report()?));
-            Ok(())
-        })
-    }
+    unsafe { list(out, error, |c| Ok(report_rows(&c.handle(engine)?.life.engine.report()?))) }
 }
 
 /// Write what producers hold, make it durable, give the directory back, and say whether that worked. Handles that were

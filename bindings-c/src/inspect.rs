@@ -6,9 +6,8 @@ use klog::{BatchDescription, LogDirDescription, OffsetSpec, ReplicaDescription, 
 
 use crate::admin::klog_admin;
 use crate::error::klog_error;
-use crate::guard::enter;
 use crate::rows::Kind::{Int, Text};
-use crate::rows::{Cell, klog_rows, report_rows};
+use crate::rows::{Cell, klog_rows, list, report_rows};
 use crate::status::klog_status;
 use crate::topic::EARLIEST;
 
@@ -27,11 +26,9 @@ pub unsafe extern "C" fn klog_segment_list(
 ) -> klog_status {
     // SAFETY: the body hands on nothing but the arguments.
     unsafe {
-        enter(error, |c| {
-            let out = c.out(out, "out", std::ptr::null_mut())?;
+        list(out, error, |c| {
             let topic = c.text(topic, "topic")?;
-            out.give(segment_rows(&c.handle(admin)?.admin.list_segments(topic, partition)?));
-            Ok(())
+            Ok(segment_rows(&c.handle(admin)?.admin.list_segments(topic, partition)?))
         })
     }
 }
@@ -85,15 +82,13 @@ pub unsafe extern "C" fn klog_batch_list(
 ) -> klog_status {
     // SAFETY: the body hands on nothing but the arguments.
     unsafe {
-        enter(error, |c| {
-            let out = c.out(out, "out", std::ptr::null_mut())?;
+        list(out, error, |c| {
             let (topic, admin) = (c.text(topic, "topic")?, &c.handle(admin)?.admin);
             let from = match from_offset {
                 EARLIEST => admin.list_offset(topic, partition, OffsetSpec::Earliest)?.offset,
                 offset => offset,
             };
-            out.give(batch_rows(&admin.list_batches(topic, partition, from, max_rows)?));
-            Ok(())
+            Ok(batch_rows(&admin.list_batches(topic, partition, from, max_rows)?))
         })
     }
 }
@@ -156,13 +151,7 @@ pub unsafe extern "C" fn klog_log_dir_list(
     error: *mut *mut klog_error,
 ) -> klog_status {
     // SAFETY: the body hands on nothing but the arguments.
-    unsafe {
-        enter(error, |c| {
-            let out = c.out(out, "out", std::ptr::null_mut())?;
-            out.give(log_dir_rows(&c.handle(admin)?.admin.describe_log_dirs()?));
-            Ok(())
-        })
-    }
+    unsafe { list(out, error, |c| Ok(log_dir_rows(&c.handle(admin)?.admin.describe_log_dirs()?))) }
 }
 
 fn log_dir_rows(dirs: &[LogDirDescription]) -> klog_rows {
@@ -214,11 +203,9 @@ pub unsafe extern "C" fn klog_topic_verify(
 ) -> klog_status {
     // SAFETY: the body hands on nothing but the arguments.
     unsafe {
-        enter(error, |c| {
-            let out = c.out(out, "out", std::ptr::null_mut())?;
+        list(out, error, |c| {
             let topic = c.optional_text(topic, "topic")?;
-            out.give(report_rows(&c.handle(admin)?.admin.verify(topic)?));
-            Ok(())
+            Ok(report_rows(&c.handle(admin)?.admin.verify(topic)?))
         })
     }
 }

@@ -4,9 +4,10 @@ use std::ffi::{CString, c_char};
 
 use klog::{Cut, Damage, Report};
 
-use crate::error::c_text;
-use crate::guard::{look, release};
+use crate::error::{c_text, klog_error};
+use crate::guard::{Caller, Failure, enter, look, release};
 use crate::handle::Handle;
+use crate::status::klog_status;
 
 /// A table of results: rows counted from 0, columns known by name. New columns may come with any version; none is ever
 /// removed or given another meaning.
@@ -30,6 +31,25 @@ pub(crate) enum Cell {
     Null,
     Text(CString),
     Int(i64),
+}
+
+/// What every function does that gives a table: `make` it and hand it out.
+///
+/// # Safety
+/// As [`enter`], and `out` is NULL or points to a place for one pointer.
+pub(crate) unsafe fn list(
+    out: *mut *mut klog_rows,
+    error: *mut *mut klog_error,
+    make: impl for<'c> FnOnce(&Caller<'c>) -> Result<klog_rows, Failure>,
+) -> klog_status {
+    // SAFETY: by the caller.
+    unsafe {
+        enter(error, |c| {
+            let out = c.out(out, "out", std::ptr::null_mut())?;
+            out.give(make(c)?);
+            Ok(())
+        })
+    }
 }
 
 impl From<&str> for Cell {

@@ -9,7 +9,7 @@ use crate::config::klog_config;
 use crate::error::klog_error;
 use crate::guard::{Failure, enter};
 use crate::rows::Kind::{Int, Text};
-use crate::rows::{Cell, klog_rows};
+use crate::rows::{Cell, klog_rows, list};
 use crate::status::klog_status;
 
 /// Offsets that are found by what they mean.
@@ -129,8 +129,7 @@ pub unsafe extern "C" fn klog_topic_list(
 ) -> klog_status {
     // SAFETY: the body hands on nothing but the arguments.
     unsafe {
-        enter(error, |c| {
-            let out = c.out(out, "out", std::ptr::null_mut())?;
+        list(out, error, |c| {
             let columns =
                 [("topic", Text), ("id", Text), ("partitions", Int), ("replication_factor", Int), ("internal", Int)];
             let mut rows = klog_rows::new(columns);
@@ -143,8 +142,7 @@ pub unsafe extern "C" fn klog_topic_list(
                     topic.is_internal.into(),
                 ]);
             }
-            out.give(rows);
-            Ok(())
+            Ok(rows)
         })
     }
 }
@@ -164,8 +162,7 @@ pub unsafe extern "C" fn klog_config_list(
 ) -> klog_status {
     // SAFETY: the body hands on nothing but the arguments.
     unsafe {
-        enter(error, |c| {
-            let out = c.out(out, "out", std::ptr::null_mut())?;
+        list(out, error, |c| {
             let of = resource(c.optional_text(topic, "topic")?);
             let mut rows = klog_rows::new([
                 ("key", Text),
@@ -187,8 +184,7 @@ pub unsafe extern "C" fn klog_config_list(
                     entry.doc.into(),
                 ]);
             }
-            out.give(rows);
-            Ok(())
+            Ok(rows)
         })
     }
 }
@@ -205,11 +201,9 @@ pub unsafe extern "C" fn klog_partition_list(
 ) -> klog_status {
     // SAFETY: the body hands on nothing but the arguments.
     unsafe {
-        enter(error, |c| {
-            let out = c.out(out, "out", std::ptr::null_mut())?;
+        list(out, error, |c| {
             let topic = c.optional_text(topic, "topic")?;
-            out.give(partition_rows(&c.handle(admin)?.admin, topic)?);
-            Ok(())
+            partition_rows(&c.handle(admin)?.admin, topic)
         })
     }
 }

@@ -9,6 +9,7 @@ use klog::{Admin, Batch, Consumer, ConsumerConfig, ErrorCode, Mode, OffsetSpec, 
 use crate::args::{Begin, Consume, Place};
 use crate::failure::{Failure, Outcome};
 use crate::format::json_record;
+use crate::look::partitions;
 use crate::output::Output;
 
 /// How long after it found nothing more `--follow` looks again.
@@ -50,11 +51,7 @@ impl Reading {
         let admin = engine.admin();
         let mut consumer = engine.consumer_with(self.config.clone())?;
         for topic in &args.topics {
-            let partitions: Vec<i32> = match args.partition {
-                Some(partition) => vec![partition],
-                None => admin.describe_topic(topic)?.partitions.iter().map(|p| p.partition).collect(),
-            };
-            for partition in partitions {
+            for partition in partitions(&admin, topic, args.partition)? {
                 let known = self.positions.iter().find(|(p, _)| p.topic == *topic && p.partition == partition);
                 let start = match known {
                     Some((_, next)) => Start::Offset(*next),

@@ -17,7 +17,7 @@ fn named(admin: &Admin, topics: &[String]) -> Outcome<Vec<String>> {
 }
 
 /// The partitions of a topic, or the one that was named.
-fn partitions(admin: &Admin, topic: &str, only: Option<i32>) -> Outcome<Vec<i32>> {
+pub(crate) fn partitions(admin: &Admin, topic: &str, only: Option<i32>) -> Outcome<Vec<i32>> {
     match only {
         Some(partition) => Ok(vec![partition]),
         None => Ok(admin.describe_topic(topic)?.partitions.iter().map(|p| p.partition).collect()),
@@ -209,11 +209,5 @@ pub(crate) fn verify(place: &Place, args: &Verify, out: &mut Output) -> Outcome 
 fn problems(report: &Report) -> Vec<Finding> {
     let cuts = report.cuts.iter().map(|cut| Finding { file: cut.file.clone(), what: cut.to_string() });
     let damage = report.damage.iter().map(|damage| Finding { file: damage.file.clone(), what: damage.to_string() });
-    let mut problems: Vec<Finding> = Vec::new();
-    for problem in cuts.chain(damage).chain(report.findings.iter().cloned()) {
-        if !problems.contains(&problem) {
-            problems.push(problem); // opening may have found it already
-        }
-    }
-    problems
+    cuts.chain(damage).chain(report.findings.iter().cloned()).collect()
 }

@@ -241,6 +241,16 @@ fn a_snapshot_ahead_of_the_log_is_believed(world: &World) {
 }
 
 /// Kafka removes what is below a snapshot in whole segments. The log then begins at a later offset.
+/// Takes the log below `offset` away, as a broker does that has a snapshot of it, and the mark of an orderly end.
+fn begin_log_at(world: &World, offset: Offset) {
+    let bytes = world.bytes(&log());
+    let below: usize =
+        batches(&bytes).iter().take_while(|header| header.base_offset < offset).map(|header| header.size).sum();
+    remove_log(world);
+    world.put(&format!("{DIR}/{:020}.log", offset.0), &bytes[below..]);
+    unclean(world);
+}
+
 fn a_log_that_begins_behind_its_snapshot_is_replayed_from_there(world: &World) {
     let engine = prepare(world);
     fill(&engine, "filled", 100);
@@ -250,12 +260,7 @@ fn a_log_that_begins_behind_its_snapshot_is_replayed_from_there(world: &World) {
     create(&engine, "behind", &[]);
     let expected = said(&engine);
     engine.close().unwrap();
-    let bytes = world.bytes(&log());
-    let below: usize =
-        batches(&bytes).iter().take_while(|header| header.base_offset < offset).map(|header| header.size).sum();
-    remove_log(world);
-    world.put(&format!("{DIR}/{:020}.log", offset.0), &bytes[below..]);
-    unclean(world);
+    begin_log_at(world, offset);
     goes_on(world, &expected);
 }
 
@@ -265,13 +270,7 @@ fn a_log_that_begins_behind_every_usable_snapshot_is_not_changed(world: &World) 
     fill(&engine, "filled", 1040);
     engine.close().unwrap();
     let found = snapshots(world);
-    let offset = found[1].1;
-    let bytes = world.bytes(&log());
-    let below: usize =
-        batches(&bytes).iter().take_while(|header| header.base_offset < offset).map(|header| header.size).sum();
-    remove_log(world);
-    world.put(&format!("{DIR}/{:020}.log", offset.0), &bytes[below..]);
-    unclean(world);
+    begin_log_at(world, found[1].1);
     replace(world, &found[1].0, b"damaged");
     let engine = world.open();
     let report = engine.report().unwrap().to_string();

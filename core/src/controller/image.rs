@@ -266,12 +266,8 @@ impl Image {
             records.extend(topic.partitions.values().cloned().map(MetadataRecord::Partition));
         }
         for ((resource, name), configs) in &self.configs {
-            records.extend(configs.iter().map(|(key, value)| MetadataRecord::Config {
-                resource: *resource,
-                name: name.clone(),
-                key: key.clone(),
-                value: Some(value.clone()),
-            }));
+            let config = |(key, value): (&String, &String)| MetadataRecord::config(*resource, name, key, Some(value));
+            records.extend(configs.iter().map(config));
         }
         if self.next_producer_id > 0 {
             let (broker_id, broker_epoch) = self.producer_ids_given_to;

@@ -13,7 +13,7 @@ mod snapshot;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 pub use image::{Image, TopicImage};
 pub use records::{MetadataRecord, PartitionChange, PartitionRecord, RegisterBroker, ResourceType};
@@ -58,6 +58,8 @@ pub struct Controller {
     replica: Replica,
     identity: Identity,
     image: RwLock<Arc<Image>>,
+    /// What the log alone gives, from its beginning on; replayed when somebody asks for what a snapshot does not have.
+    past: OnceLock<Image>,
     /// One change at a time. Whether this opening has begun its epoch, and whether a transaction was found without an end.
     changing: Mutex<Changing>,
 }
@@ -91,15 +93,14 @@ fn metadata_config() -> TopicConfig {
     TopicConfig { max_message_bytes: MAX_BATCH_BYTES as i32, retention_ms: -1, ..TopicConfig::default() }
 }
 
-fn data_batch(
-    records: &[MetadataRecord],
-    timestamp: TimestampMs,
-    base_offset: Offset,
-    leader_epoch: LeaderEpoch,
-) -> Vec<u8> {
+fn encoded(records: &[MetadataRecord]) -> Vec<Vec<u8>> {
+    records.iter().map(MetadataRecord::encode).collect()
+}
+
+fn data_batch(values: &[Vec<u8>], timestamp: TimestampMs, base_offset: Offset, leader_epoch: LeaderEpoch) -> Vec<u8> {
     let mut builder = BatchBuilder::with_capacity(512);
-    for record in records {
-        builder.push(timestamp, None, Some(&record.encode()), &[]);
+    for value in values {
+        builder.push(timestamp, None, Some(value), &[]);
     }
     let options = BatchOptions { base_offset, leader_epoch, ..BatchOptions::default() };
     builder.finish(&options).expect("metadata batches are not compressed, so no codec can fail")
@@ -113,8 +114,9 @@ fn data_batches(
     leader_epoch: LeaderEpoch,
 ) -> Vec<u8> {
     let mut bytes = 0;
-    let batches = records.chunk_by(move |record, _| {
-        bytes += record.encode().len();
+    let values = encoded(records);
+    let batches = values.chunk_by(move |value, _| {
+        bytes += value.len();
         let goes_on = bytes < BATCH_BYTES;
         if !goes_on {
             bytes = 0;
@@ -206,6 +208,7 @@ impl Controller {
             replica,
             identity,
             image: RwLock::new(Arc::new(image)),
+            past: OnceLock::new(),
             changing: Mutex::new(Changing { epoch_begun: None, found_unended, snapshot_offset }),
         })
     }
@@ -252,7 +255,7 @@ impl Controller {
         drop(before); // so that the image is changed in place, where nobody else holds it
         self.begin_epoch(&mut changing, &mut head)?;
         let now = self.sys.clock.now();
-        let batch = data_batch(&records, now, head.next, LeaderEpoch(head.epoch));
+        let batch = data_batch(&encoded(&records), now, head.next, LeaderEpoch(head.epoch));
         if batch.len() > MAX_BATCH_BYTES {
             return Err(Error::new(
                 ErrorCode::InvalidRequest,
@@ -305,7 +308,7 @@ impl Controller {
         }
         if changing.found_unended {
             let abort = [MetadataRecord::AbortTransaction];
-            let batch = data_batch(&abort, self.sys.clock.now(), head.next, LeaderEpoch(head.epoch));
+            let batch = data_batch(&encoded(&abort), self.sys.clock.now(), head.next, LeaderEpoch(head.epoch));
             head.next = self.replica.append(Batch::Placed(&batch))?.next_offset;
             changing.found_unended = false;
         }
@@ -351,9 +354,12 @@ impl Controller {
         if self.image().was_removed(id) {
             return Ok(true);
         }
+        if let Some(past) = self.past.get() {
+            return Ok(past.was_removed(id));
+        }
         let mut past = Image::default();
         replay_log(self.log(), &mut past, &mut Report::default())?;
-        Ok(past.was_removed(id))
+        Ok(self.past.get_or_init(|| past).was_removed(id))
     }
 
     /// Closes the log in order.

@@ -276,6 +276,12 @@ fn highest_version(type_id: u32) -> Option<u32> {
 }
 
 impl MetadataRecord {
+    /// A setting; `None` takes it back.
+    pub fn config(resource: ResourceType, name: &str, key: &str, value: Option<&str>) -> MetadataRecord {
+        let (name, key, value) = (name.to_owned(), key.to_owned(), value.map(str::to_owned));
+        MetadataRecord::Config { resource, name, key, value }
+    }
+
     /// Reads the value of a record. Types that are not modelled, and versions that are too new, come back as `Other`.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::attach::Attachment;
 use super::cluster::Cluster;
 use super::identity::{META_PROPERTIES, MetaProperties, bad_identity, write_identity};
-use super::open::{check_dir, check_voters, partition_dirs, read_topic_id};
+use super::open::{check_dir, check_voters, look_at_metadata, metadata_is_elsewhere, partition_dirs, read_topic_id};
 use super::{Mode, OpenOptions};
 use crate::controller::{
     Controller, Identity, Image, MetadataRecord, PartitionRecord, RETENTION_GRANTED, ResourceType, metadata_partition,
@@ -93,12 +93,7 @@ impl OpenOptions {
         cluster.grant_retention(retention)?;
         let image = cluster.image();
         let identity = cluster.identity().cloned();
-        let opened = cluster.report();
-        report.cuts.extend(opened.cuts);
-        report.damage.extend(opened.damage);
-        // What making the metadata found, opening found again.
-        report.findings.retain(|finding| !opened.findings.contains(finding));
-        report.findings.extend(opened.findings);
+        report.append(cluster.report());
         engine.close()?;
         Ok(Adoption {
             cluster_id: identity.as_ref().map(|identity| identity.cluster_id.clone()).unwrap_or_default(),
@@ -120,37 +115,20 @@ fn is_of_kraft(sys: &Sys, path: &Path) -> Result<bool> {
 fn check_changeable(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<()> {
     let Some(Ok(meta)) = MetaProperties::read(sys, path)? else { return Ok(()) };
     let (Ok(identity), true) = (meta.identity(), Controller::exists(sys, path)?) else { return Ok(()) };
-    let mut report = Report::default();
-    let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, &mut report)?);
-    let controller = Controller::open(&dir, identity, &mut report)?;
+    let controller = look_at_metadata(path, sys, identity)?;
     check_voters(&controller, options)?;
     controller.check_changeable(&controller.image())
 }
 
-fn metadata_is_elsewhere(path: &Path) -> Error {
-    Error::new(
-        ErrorCode::Unsupported,
-        format!(
-            "{} has no {}: it is one of several log.dirs, or metadata.log.dir was another; it can be opened for reading only",
-            path.display(),
-            metadata_partition()
-        ),
-    )
-}
-
 /// Settings of all brokers that say what may go.
 pub(super) fn retention_records(retention: Retention) -> Vec<MetadataRecord> {
-    let setting = |key: &str, value: Option<String>| MetadataRecord::Config {
-        resource: ResourceType::BROKER,
-        name: String::new(),
-        key: key.into(),
-        value,
-    };
+    let setting = |key, value: Option<&str>| MetadataRecord::config(ResourceType::BROKER, "", key, value);
+    // −1 is what holds without it.
+    let bytes = (retention.bytes >= 0).then(|| retention.bytes.to_string());
     vec![
-        setting("log.retention.ms", Some(retention.ms.to_string())),
-        // −1 is what holds without it.
-        setting("log.retention.bytes", (retention.bytes >= 0).then(|| retention.bytes.to_string())),
-        setting(RETENTION_GRANTED, Some("true".into())),
+        setting("log.retention.ms", Some(&retention.ms.to_string())),
+        setting("log.retention.bytes", bytes.as_deref()),
+        setting(RETENTION_GRANTED, Some("true")),
     ]
 }
 
@@ -239,10 +217,8 @@ fn check_no_other_metadata(path: &Path, sys: &Sys) -> Result<()> {
     if !Controller::exists(sys, path)? {
         return Ok(());
     }
-    let mut report = Report::default();
-    let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, &mut report)?);
     let nobody = Identity { cluster_id: String::new(), node_id: -1, directory_id: Uuid::ZERO };
-    let controller = Controller::open(&dir, nobody, &mut report)?;
+    let controller = look_at_metadata(path, sys, nobody)?;
     let image = controller.image();
     // Its directory was made, and no more. Whatever checkpoints say, no byte of it can be lost.
     let is_empty = controller.log().size()? == 0 && image.epoch == 0 && image.voters.is_empty();
@@ -343,12 +319,8 @@ fn records_of(name: &str, topic: &FoundTopic, identity: &Identity) -> Vec<Metada
         let (me, directory) = (identity.node_id, identity.directory_id);
         MetadataRecord::Partition(PartitionRecord::sole(id, *number, me, directory, *epoch))
     }));
-    records.extend(internal_configs(name).iter().map(|(key, value)| MetadataRecord::Config {
-        resource: ResourceType::TOPIC,
-        name: name.to_owned(),
-        key: (*key).to_owned(),
-        value: Some((*value).to_owned()),
-    }));
+    let config = |(key, value): &(&str, &str)| MetadataRecord::config(ResourceType::TOPIC, name, key, Some(value));
+    records.extend(internal_configs(name).iter().map(config));
     records
 }
 

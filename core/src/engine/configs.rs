@@ -178,7 +178,10 @@ impl Cluster {
                     ConfigResource::Topic(name) => check_topic_changes(image, name, changes)?,
                     ConfigResource::Brokers => check_broker_changes(changes)?,
                 }
-                Ok(config_records(kind, name, changes.iter().map(|(key, value)| (key, value.clone()))))
+                let record = |(key, value): (&String, &Option<String>)| {
+                    MetadataRecord::config(kind, name, key, value.as_deref())
+                };
+                Ok(changes.iter().map(record).collect())
             })
         })?;
         match resource {
@@ -280,18 +283,4 @@ pub(super) fn check_configs<'a>(configs: impl Iterator<Item = (&'a str, &'a str)
         ));
     }
     Ok(())
-}
-
-pub(super) fn config_records<'a>(
-    resource: ResourceType,
-    name: &str,
-    configs: impl Iterator<Item = (&'a String, Option<String>)>,
-) -> Vec<MetadataRecord> {
-    let record = |(key, value): (&String, Option<String>)| MetadataRecord::Config {
-        resource,
-        name: name.to_owned(),
-        key: key.clone(),
-        value,
-    };
-    configs.map(record).collect()
 }

@@ -89,14 +89,7 @@ fn open_for_writing(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Ope
     };
     let dir = Arc::new(LogDir::open(sys, path, false, fresh, &mut report)?);
     if !Controller::exists(sys, path)? {
-        return Err(Error::new(
-            ErrorCode::Unsupported,
-            format!(
-                "{} has no {}; it can be opened for reading only until it is adopted",
-                path.display(),
-                metadata_partition()
-            ),
-        ));
+        return Err(metadata_is_elsewhere(path));
     }
     // Recovering the metadata log may take a little room.
     let spare = Spare::new(sys, path, options.config.spare);
@@ -167,8 +160,7 @@ fn format(path: &Path, sys: &Sys, report: &mut Report) -> Result<Identity> {
     let dir = LogDir::open(sys, path, false, Fresh::Yes, report)?;
     if Controller::exists(sys, path)? {
         // A log that says more than what formatting writes is somebody's metadata, not a leftover.
-        let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, report)?);
-        if !Controller::open(&dir, identity.clone(), report)?.image().topics().is_empty() {
+        if !look_at_metadata(path, sys, identity.clone())?.image().topics().is_empty() {
             return Err(bad_identity(path, "it is missing, although there is metadata"));
         }
     }
@@ -177,6 +169,25 @@ fn format(path: &Path, sys: &Sys, report: &mut Report) -> Result<Identity> {
     Controller::format(&dir, &identity, retention_records(Retention::FOREVER))?;
     write_identity(sys, path, &identity)?;
     Ok(identity)
+}
+
+/// The metadata of a directory, read without touching it.
+pub(super) fn look_at_metadata(path: &Path, sys: &Sys, identity: Identity) -> Result<Controller> {
+    let mut report = Report::default();
+    let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, &mut report)?);
+    Controller::open(&dir, identity, &mut report)
+}
+
+/// The error of a KRaft directory without a metadata log.
+pub(super) fn metadata_is_elsewhere(path: &Path) -> Error {
+    Error::new(
+        ErrorCode::Unsupported,
+        format!(
+            "{} has no {}: it is one of several log.dirs, or metadata.log.dir was another; it can be opened for reading only",
+            path.display(),
+            metadata_partition()
+        ),
+    )
 }
 
 /// More than half of the voters must be there, unless all others are named as lost.

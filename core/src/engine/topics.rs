@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cluster::{Cluster, unknown_topic};
-use super::configs::{check_configs, config_records};
+use super::configs::check_configs;
 use super::topic::Topic;
 use crate::config::Durability;
 use crate::controller::{Image, MetadataRecord, PartitionRecord, ResourceType};
@@ -134,8 +134,10 @@ impl Cluster {
                 self.clear_way(&new.name, 0..partitions)?;
                 let mut records = vec![MetadataRecord::Topic { name: new.name.clone(), id }];
                 records.extend((0..partitions).map(|partition| self.new_partition(id, partition)));
-                let configs = configs.iter().map(|(key, value)| (key, Some(value.clone())));
-                records.extend(config_records(ResourceType::TOPIC, &new.name, configs));
+                let config = |(key, value): (&String, &String)| {
+                    MetadataRecord::config(ResourceType::TOPIC, &new.name, key, Some(value))
+                };
+                records.extend(configs.iter().map(config));
                 Ok(records)
             })
         })?;

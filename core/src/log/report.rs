@@ -58,11 +58,19 @@ impl Report {
         self.findings.push(Finding { file: file.into(), what: what.into() });
     }
 
-    /// Takes in what another report tells.
-    pub fn append(&mut self, mut other: Report) {
-        self.cuts.append(&mut other.cuts);
-        self.damage.append(&mut other.damage);
-        self.findings.append(&mut other.findings);
+    /// Takes in what another report tells and this one does not.
+    pub fn append(&mut self, other: Report) {
+        add_new(&mut self.cuts, other.cuts);
+        add_new(&mut self.damage, other.damage);
+        add_new(&mut self.findings, other.findings);
+    }
+}
+
+fn add_new<T: PartialEq>(known: &mut Vec<T>, others: Vec<T>) {
+    for other in others {
+        if !known.contains(&other) {
+            known.push(other);
+        }
     }
 }
 
