@@ -1,9 +1,10 @@
 //! One word for a whole directory: rung whenever anything in it becomes readable.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use super::atomic::{AtomicU32, Ordering};
 
 /// What a consumer of many partitions sleeps on.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct Bell {
     sequence: AtomicU32,
     waiting: AtomicU32,

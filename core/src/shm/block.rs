@@ -1,21 +1,21 @@
 //! The control block: 256 bytes that say where a partition replica stands.
 //!
 //! ```text
-//!   0  lock u32 · dirty u32 · dirty_arg u64 · fail u32 · last_slot u32 · last_gen u32 · flush_state u32 · isr u64
-//!  64  seg_base u64 · commit u64 · leo u64 · hw u64 · log_start u64 · unstable u64 · flushed u64
-//! 128  data_seq u32 · data_wait u32 · flush_lock u32 · flush_seq u32 · flush_wait u32
-//! 192  leader_epoch u32 · trunc_gen u32 · seg_gen u32 · (4) · incarnation u64 · recoveries, steals, waits, cuts u32
+//!   0  lock u32 · dirty u32 · dirty_arg u64 · fail u32 · last_slot u32 · last_gen u32 · state u32 · isr u64
+//!      · appends u64 · bytes u64 · since u64
+//!  64  seg_base u64 · commit u64 · leo u64 · hw u64 · log_start u64 · unstable u64 · flushed u64 · first_base u64
+//! 128  data_seq u32 · data_wait u32 · flush_lock u32 · flush_seq u32 · flush_wait u32 · flush_state u32 · flushes u64
+//!      · flush_ns u64 · lock_waits u32 · wakes u32 · flush_since u64 · (8)
+//! 192  leader_epoch u32 · trunc_gen u32 · seg_gen u32 · partition u32 · topic_id u64 u64 · recoveries u32 · steals u32
+//!      · cuts u32 · epoch_due u32 · lock_wait_ns u64 · (8)
 //! ```
 //! Each line is a cache line of its own, because they are written by different people. Numbers are in native order:
 //! the block never reaches a file that outlives the processes.
 
 use std::fmt;
-use std::mem::offset_of;
-use std::ops::Deref;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::types::{LeaderEpoch, Offset, Position};
+use super::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::types::{LeaderEpoch, Offset, Position, Uuid};
 
 /// The shared words of one partition replica. See the module for their places.
 ///
@@ -30,11 +30,14 @@ pub struct ControlBlock {
     dirty: AtomicU32,
     dirty_arg: AtomicU64,
     fail: AtomicU32,
-    pub(super) last_slot: AtomicU32,
-    pub(super) last_gen: AtomicU32,
-    flush_state: AtomicU32,
+    last_slot: AtomicU32,
+    last_gen: AtomicU32,
+    state: AtomicU32,
     isr: AtomicU64,
-    _line_0: [AtomicU64; 3],
+    appends: AtomicU64,
+    bytes: AtomicU64,
+    /// When the lock was last taken after a wait, in ns of the monotonic clock: for messages.
+    since: AtomicU64,
 
     seg_base: AtomicU64,
     commit: AtomicU64,
@@ -43,32 +46,55 @@ pub struct ControlBlock {
     log_start: AtomicU64,
     unstable: AtomicU64,
     flushed: AtomicU64,
-    _line_1: AtomicU64,
+    first_base: AtomicU64,
 
     data_seq: AtomicU32,
     data_wait: AtomicU32,
-    flush_lock: AtomicU32,
+    pub(super) flush_lock: AtomicU32,
     flush_seq: AtomicU32,
     flush_wait: AtomicU32,
-    _line_2: [AtomicU32; 11],
+    flush_state: AtomicU32,
+    flushes: AtomicU64,
+    flush_ns: AtomicU64,
+    lock_waits: AtomicU32,
+    wakes: AtomicU32,
+    flush_since: AtomicU64,
+    _line_2: AtomicU64,
 
     leader_epoch: AtomicU32,
     trunc_gen: AtomicU32,
     seg_gen: AtomicU32,
-    _line_3: AtomicU32,
-    incarnation: AtomicU64,
+    partition: AtomicU32,
+    topic_id: [AtomicU64; 2],
     recoveries: AtomicU32,
     pub(super) steals: AtomicU32,
-    waits: AtomicU32,
     cuts: AtomicU32,
-    _line_3_end: [AtomicU64; 3],
+    epoch_due: AtomicU32,
+    lock_wait_ns: AtomicU64,
+    _line_3: AtomicU64,
 }
 
-const _: () = assert!(size_of::<ControlBlock>() == 256);
-const _: () = assert!(offset_of!(ControlBlock, seg_base) == 64);
-const _: () = assert!(offset_of!(ControlBlock, data_seq) == 128);
-const _: () = assert!(offset_of!(ControlBlock, leader_epoch) == 192);
-const _: () = assert!(offset_of!(ControlBlock, incarnation) == 208);
+#[cfg(not(loom))]
+const _: () = {
+    use std::mem::offset_of;
+    assert!(size_of::<ControlBlock>() == 256);
+    assert!(offset_of!(ControlBlock, seg_base) == 64);
+    assert!(offset_of!(ControlBlock, data_seq) == 128);
+    assert!(offset_of!(ControlBlock, leader_epoch) == 192);
+    assert!(offset_of!(ControlBlock, lock_wait_ns) == 240);
+};
+
+/// Whether a block stands for a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum State {
+    /// Nobody has opened the log since the directory was opened.
+    Unopened = 0,
+    /// The words are true.
+    Open = 1,
+    /// The topic was deleted.
+    Removed = 2,
+}
 
 /// What the holder of the lock is in the middle of. Set before its first file operation, cleared after its last
 /// publication, so that whoever finds it set knows what a dead holder left.
@@ -179,6 +205,8 @@ pub struct Standing {
     pub flushed: Offset,
     /// The leader's epoch.
     pub leader_epoch: LeaderEpoch,
+    /// Base offset of the first segment.
+    pub first_base: Offset,
 }
 
 impl ControlBlock {
@@ -196,6 +224,7 @@ impl ControlBlock {
             first_unstable,
             flushed,
             leader_epoch,
+            first_base,
         } = *standing;
         assert!(log_start <= high_watermark, "log start {log_start} above high watermark {high_watermark}");
         assert!(high_watermark <= log_end, "high watermark {high_watermark} above log end {log_end}");
@@ -209,8 +238,152 @@ impl ControlBlock {
         self.set_first_unstable(first_unstable);
         self.flushed.store(flushed.0 as u64, Ordering::Release);
         self.leader_epoch.store(leader_epoch.0 as u32, Ordering::Release);
+        self.first_base.store(first_base.0 as u64, Ordering::Release);
+        self.flush_state.store(0, Ordering::Release);
         self.fail.store(0, Ordering::Release);
         self.dirty.store(Dirty::Clean as u32, Ordering::Release);
+        // Last: whoever sees it sees the rest.
+        self.state.store(State::Open as u32, Ordering::Release);
+    }
+
+    /// Says whose block it is, for good.
+    pub fn name(&self, topic_id: Uuid, partition: i32) {
+        let (high, low) = halves(topic_id);
+        self.topic_id[0].store(high, Ordering::Release);
+        self.topic_id[1].store(low, Ordering::Release);
+        self.partition.store(partition as u32, Ordering::Release);
+    }
+
+    /// Whose block it is.
+    pub fn named(&self) -> (Uuid, i32) {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.topic_id[0].load(Ordering::Acquire).to_be_bytes());
+        id[8..].copy_from_slice(&self.topic_id[1].load(Ordering::Acquire).to_be_bytes());
+        (Uuid(id), self.partition.load(Ordering::Acquire) as i32)
+    }
+
+    /// Whether it stands for a log.
+    pub fn state(&self) -> State {
+        match self.state.load(Ordering::Acquire) {
+            0 => State::Unopened,
+            1 => State::Open,
+            _ => State::Removed,
+        }
+    }
+
+    /// The topic was deleted. Under the lock, so that no append comes after it.
+    pub fn mark_removed(&self) {
+        self.state.store(State::Removed as u32, Ordering::Release);
+    }
+
+    /// Whether the leader epoch must rise before the next append: readers may have seen records that recovery did not find.
+    pub fn is_epoch_due(&self) -> bool {
+        self.epoch_due.load(Ordering::Acquire) != 0
+    }
+
+    /// Says whether it must.
+    pub fn set_epoch_due(&self, due: bool) {
+        self.epoch_due.store(u32::from(due), Ordering::Release);
+    }
+
+    /// Slot and generation of whoever held the lock last.
+    pub(super) fn last_holder(&self) -> (u32, u32) {
+        (self.last_slot.load(Ordering::Relaxed), self.last_gen.load(Ordering::Relaxed))
+    }
+
+    /// Notes who holds the lock. Under the lock.
+    pub(super) fn note_holder(&self, slot: u32, generation: u32) {
+        self.last_slot.store(slot, Ordering::Relaxed);
+        self.last_gen.store(generation, Ordering::Relaxed);
+    }
+
+    /// When the lock was last taken after a wait, in ns of the monotonic clock.
+    pub(super) fn held_since(&self) -> u64 {
+        self.since.load(Ordering::Relaxed)
+    }
+
+    /// Counts a wait for the lock, which ended at `now`.
+    pub(super) fn count_wait(&self, waited_ns: u64, now: u64) {
+        self.lock_waits.fetch_add(1, Ordering::Relaxed);
+        self.lock_wait_ns.fetch_add(waited_ns, Ordering::Relaxed);
+        self.since.store(now, Ordering::Relaxed);
+    }
+
+    /// Counts an append. Under the lock, so it needs no exchange.
+    pub fn count_append(&self, bytes: u64) {
+        self.appends.store(self.appends.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.bytes.store(self.bytes.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+    }
+
+    /// Counts a flush. Under the flush lock.
+    pub fn count_flush(&self, took_ns: u64) {
+        self.flushes.store(self.flushes.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.flush_ns.store(self.flush_ns.load(Ordering::Relaxed) + took_ns, Ordering::Relaxed);
+    }
+
+    /// Counts what recovery cut off.
+    pub fn count_cut(&self) {
+        self.cuts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a wake-up of readers.
+    pub fn count_wake(&self) {
+        self.wakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> Counts {
+        let words = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        let short = |word: &AtomicU32| u64::from(word.load(Ordering::Relaxed));
+        Counts {
+            appends: words(&self.appends),
+            bytes: words(&self.bytes),
+            lock_waits: short(&self.lock_waits),
+            lock_wait_ns: words(&self.lock_wait_ns),
+            flushes: words(&self.flushes),
+            flush_ns: words(&self.flush_ns),
+            wakes: short(&self.wakes),
+            steals: short(&self.steals),
+            recoveries: short(&self.recoveries),
+            cuts: short(&self.cuts),
+        }
+    }
+
+    /// Base offset of the first segment.
+    pub fn first_base(&self) -> Offset {
+        Offset(self.first_base.load(Ordering::Acquire) as i64)
+    }
+
+    /// Notes the base offset of the first segment. Under the lock.
+    pub fn set_first_base(&self, base: Offset) {
+        self.first_base.store(base.0 as u64, Ordering::Release);
+    }
+
+    /// Takes over what another block says to a reader: for those who may not write the shared words. The other one may
+    /// change meanwhile; the watermark is taken first, so that everything below it is in the rest.
+    pub fn mirror(&self, other: &ControlBlock) {
+        let hw = other.hw.load(Ordering::Acquire);
+        let log_start = other.log_start.load(Ordering::Acquire);
+        for (ours, theirs) in [
+            (&self.unstable, &other.unstable),
+            (&self.seg_base, &other.seg_base),
+            (&self.flushed, &other.flushed),
+            (&self.first_base, &other.first_base),
+        ] {
+            ours.store(theirs.load(Ordering::Acquire), Ordering::Release);
+        }
+        self.leo.store(other.leo.load(Ordering::Acquire).max(hw), Ordering::Release);
+        for (ours, theirs) in [
+            (&self.seg_gen, &other.seg_gen),
+            (&self.trunc_gen, &other.trunc_gen),
+            (&self.leader_epoch, &other.leader_epoch),
+            (&self.fail, &other.fail),
+            (&self.state, &other.state),
+        ] {
+            ours.store(theirs.load(Ordering::Acquire), Ordering::Release);
+        }
+        self.log_start.store(log_start, Ordering::Release);
+        self.hw.store(hw.max(log_start), Ordering::Release);
     }
 
     /// What a holder is, or was, in the middle of.
@@ -394,9 +567,24 @@ impl ControlBlock {
         self.data_wait.load(Ordering::SeqCst) != 0 && self.data_wait.swap(0, Ordering::SeqCst) != 0
     }
 
-    /// Takes the flush lock, or says that somebody has it.
-    pub fn try_lock_flush(&self, token: SlotWord) -> bool {
-        self.flush_lock.compare_exchange(0, token, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    /// Who has the flush lock, as its word; 0 for nobody.
+    pub fn flusher(&self) -> u32 {
+        self.flush_lock.load(Ordering::Acquire)
+    }
+
+    /// Takes the flush lock from `from`, which is 0 or the word of somebody who died; `false` where that is not so any more.
+    /// `now` is for messages, in ns of the monotonic clock.
+    pub fn take_flush_lock(&self, from: u32, token: u32, now: u64) -> bool {
+        let taken = self.flush_lock.compare_exchange(from, token, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        if taken {
+            self.flush_since.store(now, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Since when the flush lock has been held, in ns of the monotonic clock.
+    pub fn flushing_since(&self) -> u64 {
+        self.flush_since.load(Ordering::Relaxed)
     }
 
     /// Gives the flush lock back and moves the word that waiters sleep on; says whether somebody may.
@@ -435,26 +623,46 @@ impl ControlBlock {
     pub fn recoveries(&self) -> u32 {
         self.recoveries.load(Ordering::Relaxed)
     }
+
+    /// How often the lock was taken from a holder that had died.
+    pub fn steals(&self) -> u32 {
+        self.steals.load(Ordering::Relaxed)
+    }
 }
 
-/// A lock word: see [`super::SlotToken`].
-pub(super) type SlotWord = u32;
+/// What a block counts, since the directory was opened by the first of those who have it open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Batches that were appended.
+    pub appends: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How often somebody waited for the lock.
+    pub lock_waits: u64,
+    /// For how long in all, in ns.
+    pub lock_wait_ns: u64,
+    /// Flushes.
+    pub flushes: u64,
+    /// How long they took in all, in ns.
+    pub flush_ns: u64,
+    /// How often readers were woken.
+    pub wakes: u64,
+    /// Locks that were taken from a holder that had died.
+    pub steals: u64,
+    /// Recoveries behind one.
+    pub recoveries: u64,
+    /// How often a recovery cut bytes off that were not committed.
+    pub cuts: u64,
+}
+
+fn halves(id: Uuid) -> (u64, u64) {
+    let half = |range: std::ops::Range<usize>| id.0[range].iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    (half(0..8), half(8..16))
+}
 
 fn commit_word(base: Offset, position: Position, end: Offset) -> u64 {
     let relative = end.0 - base.0;
     assert!(u32::try_from(relative).is_ok(), "log end {end} does not fit the segment at {base}");
     assert!(u32::try_from(position.0).is_ok(), "position {position} does not fit a segment");
     position.0 << 32 | relative as u64
-}
-
-/// A control block, wherever it lies.
-#[derive(Clone, Debug, Default)]
-pub struct Block(Arc<ControlBlock>);
-
-impl Deref for Block {
-    type Target = ControlBlock;
-
-    fn deref(&self) -> &ControlBlock {
-        &self.0
-    }
 }

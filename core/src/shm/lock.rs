@@ -1,35 +1,82 @@
 //! The lock around a control block.
+//!
+//! Its word says who holds it: slot and generation of an attached handle, never a process id, which means nothing in another
+//! namespace. A holder is dead when the kernel has released the byte of its slot, or somebody else has the slot by now.
+//! Nobody takes the lock from a holder that lives, however long that takes.
 
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use super::atomic::{AtomicU32, Ordering, spin_loop};
 use super::block::{ControlBlock, Dirty};
 
-/// Who holds a lock: slot and generation of an attached handle, never a process id, which means nothing in another
-/// namespace. `31 waiters · 30..12 generation · 11..0 slot + 1`; 0 is free.
+/// Who holds a lock: `31 waiters · 30..12 generation · 11..0 slot + 1`; a word of 0 is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotToken {
-    slot: u32,
-    generation: u32,
+    /// The place in the slot table.
+    pub slot: u32,
+    /// Which of those who had the place one after the other.
+    pub generation: u32,
 }
 
-impl SlotToken {
-    /// The only handle there is while a process has the directory to itself.
-    pub const ALONE: SlotToken = SlotToken { slot: 0, generation: 1 };
+/// Somebody sleeps on the word.
+const WAITERS: u32 = 1 << 31;
+const GENERATIONS: u32 = 0x7_ffff;
 
+impl SlotToken {
     /// The lock word.
     pub fn word(self) -> u32 {
-        (self.generation & 0x7_ffff) << 12 | (self.slot + 1)
+        (self.generation & GENERATIONS) << 12 | (self.slot + 1)
+    }
+
+    /// Whose word it is; `None` for a free lock. What no klog wrote names a slot that there is not.
+    pub fn of_word(word: u32) -> Option<SlotToken> {
+        let slot = (word & 0xfff).checked_sub(1)?;
+        Some(SlotToken { slot, generation: word >> 12 & GENERATIONS })
+    }
+
+    /// Whether `generation` of the slot's table entry is this one.
+    pub fn is_of(self, generation: u32) -> bool {
+        self.generation & GENERATIONS == generation & GENERATIONS
     }
 }
 
-/// The ways in which processes take turns at a control block.
-///
-/// There is one so far: the process has the directory to itself, and threads take turns at the mutex in front of this
-/// lock. It still writes the word, so that a holder that panicked is noticed as a dead process would be.
-#[derive(Clone, Copy, Debug)]
+/// What a lock needs of its surroundings.
+pub trait Around {
+    /// Monotonic time in ns, the same for all processes.
+    fn now(&self) -> u64;
+    /// Sleeps while `word` is `expected`, at most for `timeout`; `false` when the caller is to give up.
+    fn park(&self, word: &AtomicU32, expected: u32, timeout: Duration) -> bool;
+    /// Wakes one of those who sleep on `word`.
+    fn unpark(&self, word: &AtomicU32);
+    /// Whether the holder has died. Never for one that lives; where that cannot be told, it lives.
+    fn is_dead(&self, holder: SlotToken) -> bool;
+    /// Takes the kernel's lock number `index`, unless somebody has it.
+    fn try_kernel_lock(&self, index: u32) -> bool;
+    /// Gives it back.
+    fn kernel_unlock(&self, index: u32);
+}
+
+/// Why a lock could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The time is over. Who holds it, and for how long, in ns, at least as far as was seen.
+    TimedOut {
+        /// The holder.
+        holder: Option<SlotToken>,
+        /// How long this one has waited for it, in ns.
+        waited_ns: u64,
+    },
+    /// The caller is to give up.
+    Interrupted,
+}
+
+/// How processes take turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendLock {
-    /// Nobody else is attached.
-    Exclusive(SlotToken),
+    /// A word in shared memory, and sleep in the kernel.
+    Futex,
+    /// A lock of the kernel's for each partition: the reference that the other one is tested against.
+    Ofd,
 }
 
 /// What the new holder must know.
@@ -41,33 +88,182 @@ pub struct Held {
     pub changed_hands: bool,
 }
 
-impl AppendLock {
-    /// Who this handle is.
-    pub fn token(&self) -> SlotToken {
-        let AppendLock::Exclusive(token) = self;
-        *token
-    }
+fn in_ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
 
-    /// Takes the lock.
-    pub fn acquire(&self, block: &ControlBlock) -> Held {
-        let AppendLock::Exclusive(token) = self;
-        // Acquire: O1. The mutex in front means that a word found set belongs to a thread that unwound without release.
-        let before = block.lock.swap(token.word(), Ordering::Acquire);
+/// The first sleep, and the longest: no wait by protocol is longer.
+const FIRST_SLEEP: Duration = Duration::from_millis(2);
+const LONGEST_SLEEP: Duration = Duration::from_millis(50);
+/// How often a waiter looks before it sleeps: a critical section takes about as long.
+const SPINS: u32 = 100;
+
+impl AppendLock {
+    /// Takes the lock of `block`, which is number `index` of its table. Threads that share a token take turns elsewhere.
+    ///
+    /// # Errors
+    /// `TimedOut` after `patience`; the lock may be free by then, but was not got.
+    #[inline]
+    pub fn acquire(
+        self,
+        block: &ControlBlock,
+        index: u32,
+        token: SlotToken,
+        patience: Duration,
+        around: &impl Around,
+    ) -> Result<Held, Refused> {
+        let before = match self {
+            AppendLock::Futex => take(&block.lock, token, patience, around, |ns, now| block.count_wait(ns, now))?,
+            AppendLock::Ofd => take_kernel_lock(block, index, token, patience, around)?,
+        };
         if before != 0 {
             block.steals.fetch_add(1, Ordering::Relaxed);
         }
-        let last = (block.last_slot.load(Ordering::Relaxed), block.last_gen.load(Ordering::Relaxed));
-        Held {
+        let held = Held {
             must_recover: before != 0 || block.dirty() != Dirty::Clean,
-            changed_hands: last != (token.slot + 1, token.generation),
+            changed_hands: block.last_holder() != (token.slot + 1, token.generation),
+        };
+        if held.changed_hands {
+            block.note_holder(token.slot + 1, token.generation);
         }
+        Ok(held)
     }
 
     /// Gives it back.
-    pub fn release(&self, block: &ControlBlock) {
-        let AppendLock::Exclusive(token) = self;
-        block.last_slot.store(token.slot + 1, Ordering::Relaxed);
-        block.last_gen.store(token.generation, Ordering::Relaxed);
-        block.lock.store(0, Ordering::Release);
+    #[inline]
+    pub fn release(self, block: &ControlBlock, index: u32, around: &impl Around) {
+        // Release: O1.
+        let before = block.lock.swap(0, Ordering::Release);
+        if self == AppendLock::Ofd {
+            around.kernel_unlock(index);
+        }
+        if before & WAITERS != 0 {
+            around.unpark(&block.lock);
+        }
+    }
+}
+
+/// Takes the lock word; returns the word of the dead holder that it was taken from, or 0.
+///
+/// # Errors
+/// See [`AppendLock::acquire`].
+#[inline]
+fn take(
+    word: &AtomicU32,
+    token: SlotToken,
+    patience: Duration,
+    around: &impl Around,
+    count_wait: impl FnOnce(u64, u64),
+) -> Result<u32, Refused> {
+    // Acquire: O1.
+    match word.compare_exchange(0, token.word(), Ordering::Acquire, Ordering::Relaxed) {
+        Ok(_) => Ok(0),
+        Err(_) => take_slowly(word, token, patience, around, count_wait),
+    }
+}
+
+#[cold]
+fn take_slowly(
+    word: &AtomicU32,
+    token: SlotToken,
+    patience: Duration,
+    around: &impl Around,
+    count_wait: impl FnOnce(u64, u64),
+) -> Result<u32, Refused> {
+    let own = token.word();
+    let began = around.now();
+    let deadline = began.saturating_add(in_ns(patience));
+    let mut spins = SPINS;
+    let (mut sleep, mut last) = (FIRST_SLEEP, 0);
+    // Whoever has slept takes the lock as one with waiters: another may sleep still.
+    let mut mark = 0;
+    let taken = loop {
+        let seen = word.load(Ordering::Relaxed);
+        if seen == 0 {
+            match word.compare_exchange(0, own | mark, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => break 0,
+                Err(_) => continue,
+            }
+        }
+        if seen & !WAITERS == own {
+            // A thread of this handle unwound without giving it back, and none other is inside.
+            match word.compare_exchange(seen, own | WAITERS, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => break seen,
+                Err(_) => continue,
+            }
+        }
+        if spins > 0 {
+            spins -= 1;
+            spin_loop();
+            continue;
+        }
+        if seen & WAITERS == 0
+            && word.compare_exchange(seen, seen | WAITERS, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            continue;
+        }
+        mark = WAITERS;
+        let seen = seen | WAITERS;
+        if !around.park(word, seen, sleep) {
+            return Err(Refused::Interrupted);
+        }
+        let holder = SlotToken::of_word(seen);
+        if word.load(Ordering::Relaxed) == seen {
+            // The time was over, or the wake-up was for nothing. O2: the look at the holder comes before the exchange.
+            let is_dead = holder.is_none_or(|holder| around.is_dead(holder));
+            if is_dead && word.compare_exchange(seen, own | WAITERS, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                break seen;
+            }
+        }
+        sleep = if last == seen { (sleep * 2).min(LONGEST_SLEEP) } else { FIRST_SLEEP };
+        last = seen;
+        let now = around.now();
+        if now >= deadline {
+            return Err(Refused::TimedOut { holder, waited_ns: now - began });
+        }
+    };
+    let now = around.now();
+    count_wait(now.saturating_sub(began), now);
+    Ok(taken)
+}
+
+/// As [`take`], by a lock of the kernel's, which is free when its holder has died: the word then still names it.
+fn take_kernel_lock(
+    block: &ControlBlock,
+    index: u32,
+    token: SlotToken,
+    patience: Duration,
+    around: &impl Around,
+) -> Result<u32, Refused> {
+    let began = around.now();
+    let deadline = began.saturating_add(in_ns(patience));
+    let (mut sleep, mut has_waited) = (FIRST_SLEEP, false);
+    loop {
+        if around.try_kernel_lock(index) {
+            let mark = if has_waited { WAITERS } else { 0 };
+            let before = block.lock.swap(token.word() | mark, Ordering::Acquire);
+            if has_waited {
+                let now = around.now();
+                block.count_wait(now.saturating_sub(began), now);
+            }
+            return Ok(before);
+        }
+        has_waited = true;
+        let seen = block.lock.load(Ordering::Relaxed);
+        let marked = seen | WAITERS;
+        if seen == 0 {
+            spin_loop(); // between the word and the kernel's lock
+        } else if seen == marked
+            || block.lock.compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            if !around.park(&block.lock, marked, sleep) {
+                return Err(Refused::Interrupted);
+            }
+            sleep = (sleep * 2).min(LONGEST_SLEEP);
+        }
+        let now = around.now();
+        if now >= deadline {
+            return Err(Refused::TimedOut { holder: SlotToken::of_word(seen), waited_ns: now - began });
+        }
     }
 }

@@ -1,13 +1,19 @@
-//! What several processes will share: the control block of each partition, and the lock around it.
+//! What several processes share: the control block of each partition, the lock around it, and the table of who is attached.
 //!
-//! For now a process has a directory to itself, and the blocks lie in its own memory. Nothing above this module can tell:
-//! every access goes through atomics, in the order in which other processes must see it, and whoever takes the lock
-//! first asks whether the holder before died inside.
+//! Every access goes through atomics, in the order in which other processes must see it, and whoever takes a lock first asks
+//! whether the holder before died inside. Where a process has a directory to itself the same words lie in its own memory.
+//!
+//! `block`, `bell` and `lock` know of nothing but atomics and what [`Around`] gives them, so that models can try every order.
 
+mod atomic;
 mod bell;
 mod block;
+mod control;
 mod lock;
+mod member;
 
 pub use bell::Bell;
-pub use block::{Block, Commit, ControlBlock, Dirty, Failure, Operation, Standing};
-pub use lock::{AppendLock, Held, SlotToken};
+pub use block::{Commit, ControlBlock, Counts, Dirty, Failure, Operation, Standing, State};
+pub use control::{Block, Control, LAYOUT, MAPPED_BYTES, SLOTS, Visitor};
+pub use lock::{AppendLock, Around, Held, Refused, SlotToken};
+pub use member::{Member, Role, RoleHeld};

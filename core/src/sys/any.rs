@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use super::{
-    Clock, Disk, Entry, File, LockKind, LockRange, Locks, Open, Random, RealClock, RealDisk, RealFile, RealRandom,
+    Clock, Disk, Entry, File, LockKind, LockRange, Locks, Mapping, Open, Random, RealClock, RealDisk, RealFile, RealRandom,
     RealWait, SimClock, SimDisk, SimFile, SimRandom, SimWait, Space, Stat, Wait, Woken,
 };
 use crate::types::{TimestampMs, Uuid};
@@ -31,7 +31,7 @@ impl Sys {
     pub fn real() -> Self {
         Sys {
             disk: AnyDisk::Real(RealDisk),
-            clock: AnyClock::Real(RealClock::default()),
+            clock: AnyClock::Real(RealClock),
             wait: AnyWait::Real(RealWait),
             random: AnyRandom::Real(RealRandom),
         }
@@ -97,6 +97,15 @@ impl AnyFile {
             AnyFile::Simulated(_) => None,
         }
     }
+
+    /// The same open file under a high descriptor: see [`RealFile::lifted`].
+    #[must_use]
+    pub fn lifted(self) -> Self {
+        match self {
+            AnyFile::Real(file) => AnyFile::Real(file.lifted()),
+            simulated @ AnyFile::Simulated(_) => simulated,
+        }
+    }
 }
 
 macro_rules! either {
@@ -148,6 +157,14 @@ impl Disk for AnyDisk {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         either!(self, AnyDisk, it => it.stat(path))
+    }
+
+    fn file_system(&self, path: &Path) -> io::Result<i64> {
+        either!(self, AnyDisk, it => it.file_system(path))
+    }
+
+    fn share(&self, path: &Path, how: Open, len: usize) -> io::Result<Arc<Mapping>> {
+        either!(self, AnyDisk, it => it.share(path, how, len))
     }
 }
 
@@ -226,6 +243,10 @@ impl Wait for AnyWait {
 
     fn wake_all(&self, word: &AtomicU32) {
         either!(self, AnyWait, it => it.wake_all(word));
+    }
+
+    fn wake_one(&self, word: &AtomicU32) {
+        either!(self, AnyWait, it => it.wake_one(word));
     }
 }
 

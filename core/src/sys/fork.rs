@@ -8,13 +8,17 @@
 
 use std::fmt;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::any::AnyFile;
 
 /// Descriptors that the child closes. Plain atomics: the handler may allocate nothing and lock nothing.
 static IN_CHILD_CLOSE: [AtomicI32; 1024] = [const { AtomicI32::new(-1) }; 1024];
+
+/// Shared memory that a child gets private zeros in the place of: where it is, and how long.
+static IN_CHILD_REPLACE: [(AtomicUsize, AtomicUsize); 256] =
+    [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; 256];
 
 /// How many processes this memory has been copied through.
 static FORKS: AtomicU32 = AtomicU32::new(1);
@@ -72,6 +76,47 @@ extern "C" fn after_fork_in_child() {
             // SAFETY: the parent still holds its copy; in the child nobody uses this one, since every handle asks
             // for the generation first.
             unsafe { libc::close(descriptor) };
+        }
+    }
+    for (address, len) in &IN_CHILD_REPLACE {
+        let (address, len) = (address.swap(0, Ordering::Relaxed), len.swap(0, Ordering::Relaxed));
+        if address != 0 {
+            // SAFETY: the range was left out of the child (MADV_DONTFORK), so nothing else is there; every reference into it
+            // belongs to handles of the parent, and consists of atomics, for which zeros are valid.
+            unsafe {
+                libc::mmap(
+                    ptr::without_provenance_mut(address),
+                    len,
+                    libc::PROT_READ | libc::PROT_WRITE,
+                    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE,
+                    -1,
+                    0,
+                );
+            }
+        }
+    }
+}
+
+/// Has shared memory replaced by zeros in every child; `false` where there is no room to note it, and the child is to keep
+/// it. Call [`forget_mapping`] before it is unmapped.
+pub(super) fn replace_in_child(address: usize, len: usize) -> bool {
+    generation(); // the handler is there
+    IN_CHILD_REPLACE.iter().any(|(place, length)| {
+        // Reserved first, so that the length is there when the address is.
+        let is_ours = length.compare_exchange(0, len, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if is_ours {
+            place.store(address, Ordering::Release);
+        }
+        is_ours
+    })
+}
+
+/// Takes shared memory off the list again.
+pub(super) fn forget_mapping(address: usize) {
+    for (place, length) in &IN_CHILD_REPLACE {
+        if place.compare_exchange(address, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            length.store(0, Ordering::Release);
+            return;
         }
     }
 }

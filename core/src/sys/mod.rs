@@ -10,12 +10,14 @@
 mod any;
 pub mod bugs;
 mod fork;
+mod mapping;
 mod real;
 mod sim;
 mod whole;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use crate::types::TimestampMs;
 
 pub use any::{AnyClock, AnyDisk, AnyFile, AnyRandom, AnyWait, Sys};
 pub use fork::{PerProcess, close_in_child, generation, keep_open_in_child};
+pub use mapping::{Mapping, Words};
 pub use real::{RealClock, RealDisk, RealFile, RealRandom, RealWait};
 pub use sim::{
     Crash, CrashModel, CrashStates, Event, Fault, FaultKind, SECTOR_BYTES, SimClock, SimDisk, SimFile, SimRandom,
@@ -99,6 +102,11 @@ pub trait Disk {
     fn stat(&self, path: &Path) -> io::Result<Stat>;
     /// How much room the file system has that a name is on.
     fn space(&self, path: &Path) -> io::Result<Space>;
+    /// The kind of file system that a name is on, by its magic number (`statfs`).
+    fn file_system(&self, path: &Path) -> io::Result<i64>;
+    /// Memory of `len` bytes that is shared through the file of that name: see [`Mapping`]. [`Open::Create`] makes the file
+    /// when it is not there; with [`Open::Read`] the memory is not to be written.
+    fn share(&self, path: &Path, how: Open, len: usize) -> io::Result<Arc<Mapping>>;
 }
 
 /// An open file. Offsets are explicit, so one file serves many threads.
@@ -169,6 +177,8 @@ pub trait Wait {
     fn wait(&self, word: &AtomicU32, expected: u32, timeout: Duration) -> Woken;
     /// Wakes everybody who sleeps on `word`.
     fn wake_all(&self, word: &AtomicU32);
+    /// Wakes one of those who sleep on `word`.
+    fn wake_one(&self, word: &AtomicU32);
 }
 
 /// Why a wait ended.

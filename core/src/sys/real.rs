@@ -6,15 +6,16 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{Clock, Disk, Entry, File, LockKind, LockRange, Locks, Open, Random, Space, Stat, Wait, Woken};
+use super::{Clock, Disk, Entry, File, LockKind, LockRange, Locks, Mapping, Open, Random, Space, Stat, Wait, Woken};
 use crate::types::TimestampMs;
 
 /// The file systems of this machine.
@@ -29,6 +30,19 @@ impl RealFile {
     /// The descriptor, for the fork handler's table.
     pub fn descriptor(&self) -> RawFd {
         self.0.as_raw_fd()
+    }
+
+    /// The same open file under a high number, where programs that close or replace the low ones do not come by. Where there
+    /// are no such numbers it stays where it is.
+    #[must_use]
+    pub fn lifted(self) -> Self {
+        const HIGH: libc::c_int = 512;
+        // SAFETY: the descriptor is open; the call makes another one and touches no memory.
+        match unsafe { libc::fcntl(self.descriptor(), libc::F_DUPFD_CLOEXEC, HIGH) } {
+            -1 => self,
+            // SAFETY: the descriptor was made just now, and nobody else has it.
+            high => RealFile(unsafe { fs::File::from_raw_fd(high) }),
+        }
     }
 }
 
@@ -103,6 +117,41 @@ impl Disk for RealDisk {
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         fs::metadata(path).map(|metadata| stat_of(&metadata))
     }
+
+    fn file_system(&self, path: &Path) -> io::Result<i64> {
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        // SAFETY: an all-zero statfs is a valid object to be filled.
+        let mut found: libc::statfs = unsafe { std::mem::zeroed() };
+        // SAFETY: `path` ends with a NUL and `found` is a live object; both outlive the call.
+        if unsafe { libc::statfs(path.as_ptr(), &raw mut found) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        #[allow(clippy::unnecessary_cast, reason = "its width differs between architectures")]
+        Ok(found.f_type as i64)
+    }
+
+    fn share(&self, path: &Path, how: Open, len: usize) -> io::Result<Arc<Mapping>> {
+        let is_writable = how != Open::Read;
+        let RealFile(file) = self.open(path, how)?;
+        if is_writable && file.metadata()?.len() == 0 {
+            not_copied_on_write(&file);
+        }
+        Mapping::of_file(file, len, is_writable).map(Arc::new)
+    }
+}
+
+/// Where a file system copies what is written, a page that had its place on the disk needs another one, and there may be
+/// none. Btrfs can be told not to; others do not know the flag.
+fn not_copied_on_write(file: &fs::File) {
+    const FS_NOCOW_FL: libc::c_int = 0x0080_0000;
+    let mut flags: libc::c_int = 0;
+    // SAFETY: the descriptor is open, and `flags` is a live int that the call fills.
+    if unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) } != 0 {
+        return;
+    }
+    flags |= FS_NOCOW_FL;
+    // SAFETY: as above; the call only reads `flags`.
+    unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags) };
 }
 
 fn stat_of(metadata: &fs::Metadata) -> Stat {
@@ -185,29 +234,27 @@ impl Locks for RealFile {
     }
 }
 
-/// The clocks of this machine.
-#[derive(Clone, Copy, Debug)]
-pub struct RealClock {
-    started: Instant,
-}
+/// The clocks of this machine. All its processes see the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealClock;
 
-impl Default for RealClock {
-    fn default() -> Self {
-        RealClock { started: Instant::now() }
-    }
+fn read_clock(which: libc::clockid_t) -> libc::timespec {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a live timespec that the call fills. The clocks are ones that every Linux has, so it cannot fail.
+    unsafe { libc::clock_gettime(which, &raw mut time) };
+    time
 }
 
 impl Clock for RealClock {
     fn now(&self) -> TimestampMs {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` is a live timespec that the call fills. The clock is one that every Linux has, so it cannot fail.
-        unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut time) };
+        let time = read_clock(libc::CLOCK_REALTIME);
         // A clock that is set before 1970 counts as 1970.
         TimestampMs((time.tv_sec * 1000 + time.tv_nsec / 1_000_000).max(0))
     }
 
     fn monotonic(&self) -> Duration {
-        self.started.elapsed()
+        let time = read_clock(libc::CLOCK_MONOTONIC);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
     }
 }
 
@@ -244,10 +291,18 @@ impl Wait for RealWait {
     }
 
     fn wake_all(&self, word: &AtomicU32) {
-        // SAFETY: `word` is live and aligned; waking reads no memory.
-        unsafe {
-            libc::syscall(libc::SYS_futex, ptr::from_ref(word), libc::FUTEX_WAKE, i32::MAX);
-        }
+        wake(word, i32::MAX);
+    }
+
+    fn wake_one(&self, word: &AtomicU32) {
+        wake(word, 1);
+    }
+}
+
+fn wake(word: &AtomicU32, most: i32) {
+    // SAFETY: `word` is live and aligned; waking reads no memory.
+    unsafe {
+        libc::syscall(libc::SYS_futex, ptr::from_ref(word), libc::FUTEX_WAKE, most);
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use super::crash::SECTOR_BYTES;
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::{
-    AnyClock, Clock, Disk, Entry, File, LockKind, LockRange, Locks, Open, RealClock, SimClock, Space, Stat,
+    AnyClock, Clock, Disk, Entry, File, LockKind, LockRange, Locks, Mapping, Open, RealClock, SimClock, Space, Stat,
 };
 use crate::types::TimestampMs;
 
@@ -26,6 +26,7 @@ struct Shared {
     watch: Mutex<Watch>,
     clock: AnyClock,
     next_owner: AtomicU64,
+    shared: Mutex<HashMap<PathBuf, Arc<Mapping>>>,
 }
 
 /// What is in each directory, by the directory's number. The root is 1.
@@ -140,7 +141,7 @@ pub enum FaultKind {
 
 impl Default for SimDisk {
     fn default() -> Self {
-        SimDisk::with_clock(AnyClock::Real(RealClock::default()))
+        SimDisk::with_clock(AnyClock::Real(RealClock))
     }
 }
 
@@ -168,6 +169,7 @@ impl SimDisk {
             watch: Mutex::new(Watch::default()),
             clock,
             next_owner: AtomicU64::new(1),
+            shared: Mutex::default(),
         }))
     }
 
@@ -620,6 +622,25 @@ impl Disk for SimDisk {
         match self.names().existing(path)? {
             Node::Dir(id) => Ok(Stat { len: 0, modified: TimestampMs(0), inode: id, device: 1, is_dir: true }),
             Node::File(inode) => Ok(inode.stat()),
+        }
+    }
+
+    fn file_system(&self, _path: &Path) -> io::Result<i64> {
+        Ok(libc::TMPFS_MAGIC)
+    }
+
+    /// Memory beside the files: it is gone with a power cut, as its content is on a real disk for all that anybody may
+    /// believe of it.
+    fn share(&self, path: &Path, how: Open, len: usize) -> io::Result<Arc<Mapping>> {
+        let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        match shared.get(path) {
+            Some(found) => Ok(found.clone()),
+            None if how == Open::Read => Err(os_error(libc::ENOENT)),
+            None => {
+                let made = Arc::new(Mapping::private(len)?);
+                shared.insert(path.to_path_buf(), made.clone());
+                Ok(made)
+            }
         }
     }
 }

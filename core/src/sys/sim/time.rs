@@ -66,6 +66,8 @@ impl Wait for SimWait {
     }
 
     fn wake_all(&self, _word: &AtomicU32) {}
+
+    fn wake_one(&self, _word: &AtomicU32) {}
 }
 
 /// Random numbers that repeat with their seed (SplitMix64).

@@ -1,0 +1,388 @@
+//! An attached handle: its slot, and how it sees that others live.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::control::{Block, Control, SLOTS, Visitor};
+use super::lock::{AppendLock, Around, Held, Refused, SlotToken};
+use crate::error::{Error, ErrorCode, Result};
+use crate::sys::{AnyFile, Clock, File, LockKind, LockRange, Locks, Sys, Wait, Woken, generation};
+use crate::types::Uuid;
+
+/// Something that one handle of a directory does at a time. The byte of `.klog.lck` that stands for it is its number; the
+/// kernel releases it when the process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Role {
+    /// Attaching and detaching.
+    Attach = 0,
+    /// What every attached handle shares, and a handle that has the directory to itself does not.
+    Member = 1,
+    /// Looking after what dead processes left, checkpoints, retention.
+    Housekeeper = 2,
+    /// Adding to the table of blocks.
+    Table = 4,
+    /// Writing the checkpoints.
+    Checkpoints = 5,
+    /// Changing the metadata.
+    Metadata = 6,
+}
+
+impl Role {
+    /// The byte.
+    pub const fn range(self) -> LockRange {
+        LockRange::byte(self as u64)
+    }
+}
+
+/// The bytes of the slots begin here, one for each.
+const SLOTS_FROM: u64 = 4096;
+/// The bytes of the partitions begin here: kernel locks, where those are used.
+const PARTITIONS_FROM: u64 = 8192;
+/// No wait by protocol is longer without another look.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// A handle that is attached to a directory.
+pub struct Member {
+    sys: Sys,
+    control: Control,
+    /// `.klog.lck`.
+    file: AnyFile,
+    /// Device and inode of that file, as it was opened.
+    place: (u64, u64),
+    token: SlotToken,
+    instance: u64,
+    lock: AppendLock,
+    patience: Duration,
+    on_interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    adding: Mutex<()>,
+    /// The process that attached.
+    generation: u32,
+    never: AtomicU32,
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member").field("token", &self.token).field("lock", &self.lock).finish_non_exhaustive()
+    }
+}
+
+/// A role that is held. Given back when it goes.
+#[derive(Debug)]
+pub struct RoleHeld<'a> {
+    member: &'a Member,
+    role: Role,
+}
+
+impl Drop for RoleHeld<'_> {
+    fn drop(&mut self) {
+        self.member.give_back(self.role);
+    }
+}
+
+impl Member {
+    /// Takes a slot. With the attach lock held.
+    ///
+    /// # Errors
+    /// `Locked` when every slot is taken; those of locking.
+    pub fn enter(
+        sys: &Sys,
+        control: Control,
+        file: AnyFile,
+        visitor: &Visitor,
+        patience: Duration,
+        on_interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    ) -> Result<Member> {
+        let locking = |e| Error::io("locking a slot of .klog.lck", e);
+        let at = file.stat().map_err(locking)?;
+        for slot in 0..SLOTS {
+            if !file.try_lock(LockRange::byte(SLOTS_FROM + u64::from(slot)), LockKind::Exclusive).map_err(locking)? {
+                continue;
+            }
+            let number = control.enter(slot, visitor);
+            let lock = if control.lock_kind() == 1 { AppendLock::Ofd } else { AppendLock::Futex };
+            return Ok(Member {
+                sys: sys.clone(),
+                instance: control.instance(),
+                token: SlotToken { slot, generation: number },
+                control,
+                place: (at.device, at.inode),
+                file,
+                lock,
+                patience,
+                on_interrupt,
+                adding: Mutex::new(()),
+                generation: generation(),
+                never: AtomicU32::new(0),
+            });
+        }
+        Err(Error::new(ErrorCode::Locked, format!("{SLOTS} handles are attached to the directory, which is the most")))
+    }
+
+    /// The shared memory.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Who this handle is.
+    pub fn token(&self) -> SlotToken {
+        self.token
+    }
+
+    /// How locks are taken.
+    pub fn lock(&self) -> AppendLock {
+        self.lock
+    }
+
+    /// The system it lives in.
+    pub fn sys(&self) -> &Sys {
+        &self.sys
+    }
+
+    /// Until when a call that begins now waits for a lock that somebody else holds, in ns of the monotonic clock.
+    pub fn deadline(&self) -> u64 {
+        self.now().saturating_add(u64::try_from(self.patience.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Refuses a handle that is none any more: the directory's files were replaced, or somebody else has its slot. Three
+    /// loads. To be asked after a lock was taken (I10).
+    ///
+    /// # Errors
+    /// `Locked`.
+    #[inline]
+    pub fn check(&self) -> Result<()> {
+        let control = &self.control;
+        if !control.is_foreign()
+            && control.instance() == self.instance
+            && control.generation(self.token.slot) == Some(self.token.generation)
+        {
+            return Ok(());
+        }
+        Err(self.fenced())
+    }
+
+    #[cold]
+    fn fenced(&self) -> Error {
+        let what = if self.control.is_foreign() {
+            "a lock file or the shared memory of the directory was removed or replaced; close it everywhere and open it again"
+        } else {
+            "this handle lost its slot: its descriptors were closed behind its back, or the process was restored from a checkpoint; open the directory again"
+        };
+        Error::new(ErrorCode::Locked, what)
+    }
+
+    /// Whether the descriptor of the lock file is still the one that was opened: a program that closes what it did not open
+    /// gives the slot away and does not know.
+    pub fn has_lost_descriptors(&self) -> bool {
+        self.generation != generation() || self.file.stat().map(|at| (at.device, at.inode)).ok() != Some(self.place)
+    }
+
+    /// Device and inode of the lock file.
+    pub fn place(&self) -> (u64, u64) {
+        self.place
+    }
+
+    /// Takes the lock of a block.
+    ///
+    /// # Errors
+    /// `RequestTimedOut`, naming who holds it; `Interrupted`.
+    #[inline]
+    pub fn acquire(&self, block: &Block, what: &dyn fmt::Display) -> Result<Held> {
+        match self.lock.acquire(block, block.index(), self.token, self.patience, self) {
+            Ok(held) => Ok(held),
+            Err(refused) => Err(self.refused(what, refused)),
+        }
+    }
+
+    /// Gives it back.
+    #[inline]
+    pub fn release(&self, block: &Block) {
+        self.lock.release(block, block.index(), self);
+    }
+
+    /// The error of a lock that could not be had.
+    #[cold]
+    pub fn refused(&self, what: &dyn fmt::Display, refused: Refused) -> Error {
+        match refused {
+            Refused::Interrupted => Error::new(ErrorCode::Interrupted, "a signal interrupted the wait for a lock"),
+            Refused::TimedOut { holder, waited_ns } => {
+                let who = holder.map_or("a handle that is unknown".into(), |holder| self.describe(holder));
+                let waited = Duration::from_nanos(waited_ns);
+                Error::new(
+                    ErrorCode::RequestTimedOut,
+                    format!(
+                        "{what}: {who} has held the lock for {waited:.1?} or longer and is alive, perhaps stopped; nothing was taken from it"
+                    ),
+                )
+            }
+        }
+    }
+
+    /// Whoever has a slot, for a message.
+    pub fn describe(&self, holder: SlotToken) -> String {
+        let visitor = self.control.visitor(holder.slot);
+        let elsewhere = match visitor.namespace {
+            0 => String::new(),
+            namespace => format!(" of pid namespace {namespace}"),
+        };
+        format!("process {}{elsewhere} ({}), slot {},", visitor.pid, visitor.program, holder.slot)
+    }
+
+    // ---- roles -----------------------------------------------------------------------------------------------------------
+
+    /// Takes a role if nobody has it. For one thread at a time.
+    pub fn try_role(&self, role: Role) -> Option<RoleHeld<'_>> {
+        let taken = self.file.try_lock(role.range(), LockKind::Exclusive).unwrap_or(false);
+        taken.then_some(RoleHeld { member: self, role })
+    }
+
+    /// Takes a role, waiting for whoever has it. For one thread at a time.
+    ///
+    /// # Errors
+    /// `RequestTimedOut`; `Interrupted`; those of locking.
+    pub fn role(&self, role: Role, what: &str) -> Result<RoleHeld<'_>> {
+        let began = self.now();
+        let deadline = self.deadline();
+        let turns = self.control.turns();
+        loop {
+            let word = turns.word().load(std::sync::atomic::Ordering::SeqCst);
+            turns.announce_waiter();
+            let locking = |e| Error::io(format_args!("locking .klog.lck for {what}"), e);
+            if self.file.try_lock(role.range(), LockKind::Exclusive).map_err(locking)? {
+                return Ok(RoleHeld { member: self, role });
+            }
+            if !self.park(turns.word(), word, LONGEST_WAIT) {
+                return Err(self.refused(&what, Refused::Interrupted));
+            }
+            let now = self.now();
+            if now >= deadline {
+                let holder = SlotToken::of_word(self.control.changing().0).filter(|_| role == Role::Metadata);
+                return Err(self.refused(&what, Refused::TimedOut { holder, waited_ns: now - began }));
+            }
+        }
+    }
+
+    /// Gives a role back that was kept beyond its guard.
+    pub fn give_back(&self, role: Role) {
+        if self.generation != generation() {
+            return; // the descriptor is the parent's
+        }
+        let _ = self.file.unlock(role.range()); // the kernel does it when the file is closed, at the latest
+        let turns = self.control.turns();
+        if turns.ring() {
+            self.sys.wait.wake_all(turns.word());
+        }
+    }
+
+    /// Tries to have the directory to itself: `true` when no other handle is attached.
+    pub fn try_alone(&self) -> bool {
+        self.file.try_lock(Role::Member.range(), LockKind::Exclusive).unwrap_or(false)
+    }
+
+    /// Gives the slot back, in order.
+    pub fn leave(&self) {
+        if self.check().is_ok() {
+            self.control.leave(self.token.slot);
+        }
+    }
+
+    /// Slots whose holders have died without leaving, each reported once.
+    pub fn bury_dead(&self) -> usize {
+        let mut dead = 0;
+        for slot in self.control.taken() {
+            let Some(generation) = self.control.generation(slot) else { continue };
+            if self.is_dead(SlotToken { slot, generation }) && self.control.bury(slot) {
+                dead += 1;
+            }
+        }
+        dead
+    }
+
+    /// Everybody who is attached, by slot.
+    pub fn visitors(&self) -> Vec<(SlotToken, Visitor)> {
+        let mut alive = Vec::new();
+        for slot in self.control.taken() {
+            let Some(generation) = self.control.generation(slot) else { continue };
+            let token = SlotToken { slot, generation };
+            if !self.is_dead(token) {
+                alive.push((token, self.control.visitor(slot)));
+            }
+        }
+        alive
+    }
+
+    // ---- blocks ----------------------------------------------------------------------------------------------------------
+
+    /// The block of a partition, made if nobody has asked for it before.
+    ///
+    /// # Errors
+    /// Those of [`role`](Self::role), and of the disk.
+    pub fn block(&self, topic_id: Uuid, partition: i32) -> Result<Block> {
+        if let Some(block) = self.control.find(topic_id, partition) {
+            return Ok(block);
+        }
+        let _one_thread: MutexGuard<'_, ()> = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_process = self.role(Role::Table, "a place in .klog.shm")?;
+        if let Some(block) = self.control.find(topic_id, partition) {
+            return Ok(block);
+        }
+        let added: io::Result<Block> = self.control.add(topic_id, partition);
+        added.map_err(|e| Error::io("adding a partition to .klog.shm", e))
+    }
+}
+
+impl Around for Member {
+    fn now(&self) -> u64 {
+        u64::try_from(self.sys.clock.monotonic().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn park(&self, word: &AtomicU32, expected: u32, timeout: Duration) -> bool {
+        let woken = self.sys.wait.wait(word, expected, timeout);
+        woken != Woken::Interrupted || !self.on_interrupt.as_ref().is_some_and(|ask| ask())
+    }
+
+    fn unpark(&self, word: &AtomicU32) {
+        self.sys.wait.wake_one(word);
+    }
+
+    fn is_dead(&self, holder: SlotToken) -> bool {
+        match self.control.generation(holder.slot) {
+            Some(generation) if holder.is_of(generation) => {}
+            _ => return true, // somebody else has the slot, so the kernel had released it
+        }
+        if holder.slot == self.token.slot {
+            return false;
+        }
+        let byte = LockRange::byte(SLOTS_FROM + u64::from(holder.slot));
+        // Where it cannot be told, it lives.
+        self.file.is_locked(byte, LockKind::Exclusive).is_ok_and(|held| !held)
+    }
+
+    fn try_kernel_lock(&self, index: u32) -> bool {
+        self.file.try_lock(LockRange::byte(PARTITIONS_FROM + u64::from(index)), LockKind::Exclusive).unwrap_or(false)
+    }
+
+    fn kernel_unlock(&self, index: u32) {
+        let _ = self.file.unlock(LockRange::byte(PARTITIONS_FROM + u64::from(index)));
+    }
+}
+
+impl Member {
+    /// See [`Around::now`].
+    pub fn now(&self) -> u64 {
+        Around::now(self)
+    }
+
+    /// See [`Around::is_dead`].
+    pub fn is_dead(&self, holder: SlotToken) -> bool {
+        Around::is_dead(self, holder)
+    }
+
+    /// See [`Around::park`].
+    pub fn park(&self, word: &AtomicU32, expected: u32, timeout: Duration) -> bool {
+        Around::park(self, word, expected, timeout)
+    }
+}
