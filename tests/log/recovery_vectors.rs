@@ -9,7 +9,7 @@ use std::sync::Arc;
 use klog::TopicConfig;
 use klog::log::{Fresh, Log, LogDir, Opening, Report, Watermark};
 use klog::sys::{Disk, Open, SimClock, SimDisk, Sys, read_whole, write_all_at};
-use klog::types::{LeaderEpoch, Offset, TimestampMs, TopicPartition};
+use klog::types::{LeaderEpoch, Offset, TimestampMs, TopicPartition, Uuid};
 use serde_json::Value;
 
 const GOLDEN: &str = include_str!("../data/golden-batches.json");
@@ -91,7 +91,7 @@ impl Fixture {
         let mut config = TopicConfig::default();
         config.set("index.interval.bytes", "150").unwrap();
         config.set("segment.index.bytes", "1000").unwrap();
-        let opening = Opening { leader_epoch: LeaderEpoch(2), watermark: Watermark::LogEnd };
+        let opening = Opening { leader_epoch: LeaderEpoch(2), watermark: Watermark::LogEnd, topic_id: Uuid::ZERO };
         let log =
             Log::open(&Arc::new(dir), TopicPartition::new("fx", 0), Arc::new(config), opening, &mut report).unwrap();
         (log, report)

@@ -10,7 +10,7 @@ mod topic;
 mod value;
 
 pub use consumer::{ConsumerConfig, IsolationLevel, OffsetReset};
-pub use engine::{EngineConfig, Threads};
+pub use engine::{EngineConfig, LockKind, Threads};
 pub use producer::{Acks, ProducerConfig};
 pub use topic::{CleanupPolicy, CompressionType, Durability, MessageTimestampType, TopicConfig};
 pub use value::{GzipLevel, OptionValue};

@@ -18,7 +18,7 @@ pub use batch::Batch;
 use crate::config::{ConsumerConfig, IsolationLevel, OffsetReset};
 use crate::engine::{Cluster, Engine, Topic};
 use crate::error::{Error, ErrorCode, Result};
-use crate::sys::{Clock, Wait, generation};
+use crate::sys::{Clock, generation};
 use crate::types::{Offset, TimestampMs, TopicPartition};
 use batch::Decoded;
 use reader::Reader;
@@ -35,9 +35,6 @@ pub enum Start {
     /// At the first record whose timestamp is not before this, in ms; behind the last one when there is none.
     Timestamp(i64),
 }
-
-/// No wait is longer without another look.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Reads records of partitions that were assigned to it.
 ///
@@ -78,14 +75,16 @@ struct Wakeup {
 pub struct Waker {
     cluster: Arc<Cluster>,
     wakeup: Arc<Wakeup>,
+    born: u32,
 }
 
 impl Waker {
     /// Ends the poll that runs, or else the next one, with `Interrupted`.
     pub fn wake(&self) {
         self.wakeup.wanted.store(true, Ordering::SeqCst);
-        self.cluster.bell.ring();
-        self.cluster.sys.wait.wake_all(self.cluster.bell.word());
+        if self.born == generation() {
+            self.cluster.ring();
+        }
     }
 }
 
@@ -205,6 +204,7 @@ impl Consumer {
     fn resolve(&self, cluster: &Arc<Cluster>, topic: &str, partition: i32, start: Start) -> Result<Offset> {
         let found = cluster.topic(topic)?;
         let replica = found.partition(cluster, partition)?;
+        replica.log().mirror();
         let visible = match self.config.isolation_level {
             IsolationLevel::ReadUncommitted => replica.log().block().high_watermark(),
             IsolationLevel::ReadCommitted => replica.log().block().last_stable(),
@@ -298,7 +298,7 @@ impl Consumer {
     /// # Errors
     /// `Closed`, `Forked`.
     pub fn waker(&self) -> Result<Waker> {
-        Ok(Waker { cluster: self.cluster()?, wakeup: self.waker.clone() })
+        Ok(Waker { cluster: self.cluster()?, wakeup: self.waker.clone(), born: self.born })
     }
 
     /// The next records of one partition: at most `max.poll.records`. Waits for them up to `timeout`; an empty batch means
@@ -326,8 +326,8 @@ impl Consumer {
                 return Err(Error::new(ErrorCode::Interrupted, "the poll was woken"));
             }
             // Before looking for data: whoever publishes some after this moves the word.
-            let word = cluster.bell.word().load(Ordering::SeqCst);
-            cluster.bell.announce_waiter();
+            let sleep = cluster.before_sleep();
+            cluster.sync()?;
             if !self.has_bounds() {
                 self.follow_topics()?;
             }
@@ -335,11 +335,11 @@ impl Consumer {
                 return Ok(batch);
             }
             let now = cluster.sys.clock.monotonic();
-            let left = deadline.map_or(LONGEST_WAIT, |deadline| deadline.saturating_sub(now));
-            if left.is_zero() || (self.has_bounds() && self.is_finished()) || cluster.is_read_only() {
+            let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_sub(now));
+            if left.is_zero() || (self.has_bounds() && self.is_finished()) || sleep.is_pointless() {
                 return Ok(Batch::empty());
             }
-            cluster.wait(cluster.bell.word(), word, left.min(LONGEST_WAIT))?;
+            cluster.sleep(sleep, left)?;
         }
     }
 

@@ -137,6 +137,7 @@ impl Reader {
     /// Reads and decodes until there is a record, or nothing more to read.
     fn fill(&mut self, config: &ConsumerConfig, spare: &mut Option<Arc<Decoded>>) -> Result<()> {
         loop {
+            self.replica.log().mirror();
             self.replica.log().check_position(self.position)?;
             let bound = self.visible_bound()?;
             if self.position >= bound || self.is_finished() {

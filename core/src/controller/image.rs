@@ -224,6 +224,11 @@ impl Image {
         self.pending = None;
     }
 
+    /// The name of the topic of that id.
+    pub fn name_of(&self, id: Uuid) -> Option<&str> {
+        self.names.get(&id).map(String::as_str)
+    }
+
     /// Whether a topic of that id was removed.
     pub fn was_removed(&self, id: Uuid) -> bool {
         self.removed.contains(&id)

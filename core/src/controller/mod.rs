@@ -13,6 +13,7 @@ mod snapshot;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 pub use image::{Image, TopicImage};
@@ -26,7 +27,8 @@ use crate::record::{
     control_batch,
 };
 use crate::replica::{Need, Replica};
-use crate::shm::Bell;
+use crate::shm::{Member, Role};
+use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, Sys, read_whole};
 use crate::types::{LeaderEpoch, METADATA_TOPIC, Offset, TimestampMs, TopicPartition, Uuid};
 
@@ -36,6 +38,8 @@ pub const METADATA_VERSION: i16 = 25;
 const MAX_BATCH_BYTES: usize = 8 << 20;
 /// What is written in several batches is divided after about so many bytes.
 const BATCH_BYTES: usize = 1 << 20;
+/// How often a change is tried anew because somebody who was not let in wrote to the log.
+const FOREIGN_WRITES: usize = 8;
 /// A snapshot is written when so many records have come since the last one.
 const SNAPSHOT_AFTER: i64 = 512;
 /// As above, when the directory is closed.
@@ -58,15 +62,23 @@ pub struct Controller {
     replica: Replica,
     identity: Identity,
     image: RwLock<Arc<Image>>,
+    /// The image's offset, without a lock.
+    followed: AtomicI64,
+    /// One replays at a time.
+    following: Mutex<()>,
     /// What the log alone gives, from its beginning on; replayed when somebody asks for what a snapshot does not have.
     past: OnceLock<Image>,
-    /// One change at a time. Whether this opening has begun its epoch, and whether a transaction was found without an end.
+    /// One change at a time.
     changing: Mutex<Changing>,
 }
 
 struct Changing {
-    epoch_begun: Option<i32>,
+    /// A transaction was found without an end, and nobody has ended it.
     found_unended: bool,
+    /// Where the log ended when it was opened.
+    opened_at: Offset,
+    /// This handle has changed something.
+    has_changed: bool,
     /// What the newest snapshot covers.
     snapshot_offset: Offset,
 }
@@ -182,9 +194,10 @@ impl Controller {
     /// Those of the disk. Records that cannot be read are reported, and listed in the image.
     pub fn open(dir: &Arc<LogDir>, identity: Identity, report: &mut Report) -> Result<Controller> {
         let sys = dir.sys().clone();
-        let opening = Opening { leader_epoch: LeaderEpoch(0), watermark: Watermark::LogEnd };
+        let opening =
+            Opening { leader_epoch: LeaderEpoch(0), watermark: Watermark::LogEnd, topic_id: Uuid::METADATA };
         let log = Log::open(dir, metadata_partition(), Arc::new(metadata_config()), opening, report)?;
-        let replica = Replica::new(log, sys.clone(), Arc::new(Bell::default()));
+        let replica = Replica::new(log, sys.clone());
         let mut image = Image::default();
         snapshot::load(&sys, replica.log().path(), &mut image, report)?;
         let snapshot_offset = image.offset;
@@ -203,13 +216,16 @@ impl Controller {
         }
         let found_unended = image.has_pending();
         image.abort_pending();
+        let opened_at = image.offset;
         Ok(Controller {
             sys,
             replica,
             identity,
+            followed: AtomicI64::new(image.offset.0),
+            following: Mutex::new(()),
             image: RwLock::new(Arc::new(image)),
             past: OnceLock::new(),
-            changing: Mutex::new(Changing { epoch_begun: None, found_unended, snapshot_offset }),
+            changing: Mutex::new(Changing { found_unended, opened_at, snapshot_offset, has_changed: false }),
         })
     }
 
@@ -238,39 +254,119 @@ impl Controller {
     }
 
     /// Changes the metadata: `decide` looks at what there is and says which records to append, or why not. They are
-    /// appended as one batch, durable on return, and taken into the image that is returned.
+    /// appended as one batch, durable on return, and taken into the image that is returned. One process changes at a time,
+    /// and what it decides upon is what all others have changed before. `decide` is asked again if a broker that was not let
+    /// in has written to the log meanwhile.
     ///
     /// # Errors
-    /// Those of `decide`; `Unsupported` for metadata that klog does not change; those of appending and flushing, after
-    /// which nothing was changed.
-    pub fn change(&self, decide: impl FnOnce(&Image) -> Result<Vec<MetadataRecord>>) -> Result<Arc<Image>> {
+    /// Those of `decide`; `Unsupported` for metadata that klog does not change; `RequestTimedOut` when another process does
+    /// not finish its change; those of appending and flushing, after which nothing was changed.
+    pub fn change(&self, mut decide: impl FnMut(&Image) -> Result<Vec<MetadataRecord>>) -> Result<Arc<Image>> {
         let mut changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let member = self.member()?;
+        let _one_process = member.role(Role::Metadata, "changing the metadata")?;
+        member.control().set_changing(member.token().word(), member.now());
+        reached(Point::MetadataBegun);
+        let mut result = self.change_once(&mut changing, member, &mut decide);
+        for _ in 0..FOREIGN_WRITES {
+            if !matches!(result, Ok(None)) {
+                break;
+            }
+            result = self.change_once(&mut changing, member, &mut decide);
+        }
+        member.control().set_changing(0, 0);
+        result?.ok_or_else(|| {
+            let what = "somebody else writes to the metadata log again and again; nothing was changed";
+            Error::new(ErrorCode::Locked, what)
+        })
+    }
+
+    fn member(&self) -> Result<&Arc<Member>> {
+        let dir = self.log().dir();
+        dir.member().ok_or_else(|| {
+            Error::new(ErrorCode::ReadOnly, format!("{} was opened for reading only", dir.path().display()))
+        })
+    }
+
+    /// As [`change`](Self::change); nothing when somebody else wrote to the log meanwhile.
+    fn change_once(
+        &self,
+        changing: &mut Changing,
+        member: &Member,
+        decide: &mut impl FnMut(&Image) -> Result<Vec<MetadataRecord>>,
+    ) -> Result<Option<Arc<Image>>> {
+        // What a process appended and did not live to flush counts, like what a broker left.
+        self.log().look_at_end()?;
+        self.replica.wait(self.log().block().log_end(), Need::Durable, None)?;
+        self.follow()?;
         let before = self.image();
         let records = decide(&before)?;
         if records.is_empty() {
-            return Ok(before);
+            return Ok(Some(before));
         }
         self.check_changeable(&before)?;
         let mut head = Head { epoch: before.epoch, next: before.offset.max(self.log().block().log_end()) };
+        // Whoever changed anything since has ended it.
+        changing.found_unended &= before.offset == changing.opened_at;
+        changing.found_unended |= before.has_pending();
         drop(before); // so that the image is changed in place, where nobody else holds it
-        self.begin_epoch(&mut changing, &mut head)?;
-        let now = self.sys.clock.now();
-        let batch = data_batch(&encoded(&records), now, head.next, LeaderEpoch(head.epoch));
-        if batch.len() > MAX_BATCH_BYTES {
-            return Err(Error::new(
-                ErrorCode::InvalidRequest,
-                format!("the change has {} bytes and {MAX_BATCH_BYTES} is the limit; make it in parts", batch.len()),
-            ));
-        }
-        let appended = self.replica.append(Batch::Placed(&batch))?;
+        let appended = self.begin_epoch(changing, member, &mut head).and_then(|()| {
+            let now = self.sys.clock.now();
+            let batch = data_batch(&encoded(&records), now, head.next, LeaderEpoch(head.epoch));
+            if batch.len() > MAX_BATCH_BYTES {
+                return Err(Error::new(
+                    ErrorCode::InvalidRequest,
+                    format!(
+                        "the change has {} bytes and {MAX_BATCH_BYTES} is the limit; make it in parts",
+                        batch.len()
+                    ),
+                ));
+            }
+            self.replica.append(Batch::Placed(&batch))
+        });
+        let appended = match appended {
+            Err(_) if self.log().block().log_end() > head.next => return Ok(None),
+            appended => appended?,
+        };
+        reached(Point::MetadataAppended);
+        changing.has_changed = true;
         self.replica.wait(appended.next_offset, Need::Durable, None)?;
-        let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
-        let changed = Arc::make_mut(&mut image);
-        for record in records {
-            changed.apply(record);
+        self.follow()?;
+        Ok(Some(self.image()))
+    }
+
+    /// Takes in what was made durable since, by whomever; says whether there was anything. Costs two loads when there was not.
+    ///
+    /// # Errors
+    /// Those of reading. What is damaged is listed in the image.
+    pub fn follow(&self) -> Result<bool> {
+        let log = self.log();
+        log.mirror();
+        if log.block().high_watermark().0 <= self.followed.load(Ordering::Acquire) {
+            return Ok(false);
         }
-        (changed.epoch, changed.offset, changed.appended_at) = (head.epoch, appended.next_offset, now);
-        Ok(image.clone())
+        let _one_follows = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
+        if log.block().high_watermark() <= image.offset {
+            return Ok(true); // somebody else was faster
+        }
+        let changed = Arc::make_mut(&mut image);
+        let replayed = replay_log(log, changed, &mut Report::default());
+        self.followed.store(changed.offset.0, Ordering::Release);
+        replayed.map(|()| true)
+    }
+
+    /// See [`Replica::look_after`].
+    ///
+    /// # Errors
+    /// Those of recovering and flushing.
+    pub fn look_after(&self) -> Result<()> {
+        self.replica.look_after()
+    }
+
+    /// Up to where the image follows the log.
+    pub fn followed(&self) -> i64 {
+        self.followed.load(Ordering::Acquire)
     }
 
     /// Refuses metadata that klog does not change.
@@ -299,12 +395,12 @@ impl Controller {
         Ok(())
     }
 
-    /// The first change after an opening begins an epoch: nothing that somebody else may have written at these offsets can
-    /// be taken for it.
-    fn begin_epoch(&self, changing: &mut Changing, head: &mut Head) -> Result<()> {
-        match changing.epoch_begun {
-            Some(epoch) => head.epoch = epoch, // the change that began it may have failed behind that
-            None => self.change_leader(changing, head)?,
+    /// The first change after the directory was opened, by any process, begins an epoch: nothing that somebody else may have
+    /// written at these offsets can be taken for it.
+    fn begin_epoch(&self, changing: &mut Changing, member: &Member, head: &mut Head) -> Result<()> {
+        match member.control().metadata_epoch() {
+            0 => self.change_leader(member, head)?,
+            epoch => head.epoch = head.epoch.max(epoch), // the change that began it may have failed behind that
         }
         if changing.found_unended {
             let abort = [MetadataRecord::AbortTransaction];
@@ -315,7 +411,7 @@ impl Controller {
         Ok(())
     }
 
-    fn change_leader(&self, changing: &mut Changing, head: &mut Head) -> Result<()> {
+    fn change_leader(&self, member: &Member, head: &mut Head) -> Result<()> {
         let me = self.identity.node_id;
         let epoch = head.epoch.max(self.log().epochs().latest().map_or(0, |epoch| epoch.0)) + 1;
         let change =
@@ -323,7 +419,7 @@ impl Controller {
         let batch = control_batch(&[change], self.sys.clock.now(), head.next, LeaderEpoch(epoch));
         head.next = self.replica.append(Batch::Placed(&batch))?.next_offset;
         head.epoch = epoch;
-        changing.epoch_begun = Some(epoch);
+        member.control().set_metadata_epoch(epoch);
         Ok(())
     }
 
@@ -337,7 +433,14 @@ impl Controller {
         let image = self.image();
         let after = if is_closing { SNAPSHOT_AT_CLOSE_AFTER } else { SNAPSHOT_AFTER };
         // Who changed nothing writes nothing.
-        if changing.epoch_begun.is_none() || image.offset.0 - changing.snapshot_offset.0 < after {
+        if !changing.has_changed || image.offset.0 - changing.snapshot_offset.0 < after {
+            return Ok(());
+        }
+        let _one_process = self.member()?.role(Role::Metadata, "a snapshot of the metadata")?;
+        let newest = snapshot::newest(&self.sys, self.log().path())
+            .map_err(|e| Error::io(format_args!("listing {}", self.log().path().display()), e))?;
+        if let Some(newest) = newest.filter(|newest| image.offset.0 - newest.0 < after) {
+            changing.snapshot_offset = newest; // another process has written one
             return Ok(());
         }
         snapshot::write(&self.sys, self.log().path(), &image, may_remove)
@@ -409,7 +512,7 @@ fn voters_of(quorum_state: &str) -> Vec<i32> {
 }
 
 fn replay_log(log: &Log, image: &mut Image, report: &mut Report) -> Result<()> {
-    let bound = log.block().log_end();
+    let bound = log.block().high_watermark();
     let mut from = image.offset.max(log.block().log_start());
     let (mut buffer, mut cursor) = (Vec::new(), None);
     while from < bound {
@@ -418,6 +521,7 @@ fn replay_log(log: &Log, image: &mut Image, report: &mut Report) -> Result<()> {
             Ok(chunk) => {
                 for (range, header) in &chunk.batches {
                     replay_batch(&buffer[range.clone()], header, image);
+                    image.offset = image.offset.max(header.next_offset());
                 }
                 if chunk.next == from {
                     break;

@@ -35,6 +35,11 @@ fn snapshots(entries: &[Entry]) -> Vec<((Offset, i32), &str)> {
     found
 }
 
+/// What the newest snapshot covers.
+pub(super) fn newest(sys: &Sys, path: &Path) -> io::Result<Option<Offset>> {
+    Ok(snapshots(&sys.disk.list(path)?).last().map(|((offset, _), _)| *offset))
+}
+
 /// Fills `image` from the newest complete snapshot in `path`; its offset is then where the log goes on.
 pub(super) fn load(sys: &Sys, path: &Path, image: &mut Image, report: &mut Report) -> Result<()> {
     let entries = sys.disk.list(path).map_err(|e| Error::io(format_args!("listing {}", path.display()), e))?;

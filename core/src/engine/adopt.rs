@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::attach::Attachment;
 use super::cluster::Cluster;
 use super::identity::{META_PROPERTIES, MetaProperties, bad_identity, write_identity};
 use super::open::{check_dir, check_voters, look_at_metadata, metadata_is_elsewhere, partition_dirs, read_topic_id};
 use super::{Mode, OpenOptions};
+use crate::config::EngineConfig;
 use crate::controller::{
     Controller, Identity, Image, MetadataRecord, PartitionRecord, RETENTION_GRANTED, ResourceType, metadata_partition,
 };
@@ -177,8 +177,9 @@ fn make_metadata(path: &Path, sys: &Sys, options: &OpenOptions, retention: Reten
     // Before anything is touched: what is refused stays as it is, without even a lock file.
     find_topics(path, sys)?;
     check_no_other_metadata(path, sys)?;
-    let timeout = Duration::from_millis(options.config.lock_timeout_ms as u64);
-    let _attachment = Attachment::exclusive(sys, path, timeout)?;
+    // Alone: until the last step there is nothing that others could open.
+    let alone = OpenOptions { config: EngineConfig { exclusive: true, ..options.config.clone() }, ..options.clone() };
+    let _attaching = Attachment::begin(sys, path, &alone)?;
     let mut report = Report::default();
     let mut topics = find_topics(path, sys)?;
     check_no_other_metadata(path, sys)?;
@@ -282,7 +283,8 @@ fn find_epochs(path: &Path, sys: &Sys, topics: &mut BTreeMap<String, FoundTopic>
     let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, &mut Report::default())?);
     for (name, topic) in topics {
         for (number, epoch) in &mut topic.partitions {
-            let opening = Opening { leader_epoch: LeaderEpoch(0), watermark: Watermark::LogEnd };
+            let opening =
+                Opening { leader_epoch: LeaderEpoch(0), watermark: Watermark::LogEnd, topic_id: Uuid::ZERO };
             let partition = TopicPartition::new(name, *number);
             let log = Log::open(&dir, partition, Arc::default(), opening, &mut Report::default())?;
             let noted = log.epochs().latest().map_or(0, |epoch| epoch.0);

@@ -1,52 +1,91 @@
-//! Taking a directory, so that nobody else writes into it.
+//! Taking a directory, alone or beside others.
 //!
 //! `.lock` is Kafka's: a broker locks it exclusively, klog shares it, so each refuses the other. `.klog.lck` is klog's own;
-//! its bytes are roles. While klog has a directory to itself the MEMBER byte is held exclusively, and the file's text says by
-//! whom. No decision reads that text.
+//! its bytes are roles ([`Role`]). Whoever attaches or detaches does so alone, under the byte for it. The first one to come
+//! clears the shared memory and rebuilds what it says from the files; the last one to go leaves everything in order. Where
+//! the file system cannot be trusted with shared memory, the directory is taken by one process alone.
 //!
-//! A reader shares `.lock` where that file exists, so that no broker starts below it, and asks whether the MEMBER byte is
-//! held, without keeping it: it needs no right to write, and keeps no writer of klog's out. Beside a live writer or broker
-//! it sees what the checkpoints say.
+//! A reader shares `.lock` where that file exists, so that no broker starts below it, and asks whether anybody writes,
+//! without keeping the answer: it needs no right to write, and keeps nobody from coming first or from going last.
 
 use std::io;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use super::OpenOptions;
+use crate::config::LockKind as LockName;
 use crate::date::iso_date;
 use crate::error::{Error, ErrorCode, Result};
+use crate::shm::{Control, MAPPED_BYTES, Member, Role, Visitor};
+use crate::sys::points::{Point, reached};
 use crate::sys::{
-    AnyFile, Clock, Disk, File, LockKind, LockRange, Locks, Open, Sys, Wait, close_in_child, generation,
+    AnyFile, Clock, Disk, File, LockKind, LockRange, Locks, Mapping, Open, Sys, Wait, close_in_child, generation,
     keep_open_in_child, read_whole, write_all_at,
 };
 
 const BROKER_LOCK: &str = ".lock";
 const KLOG_LOCK: &str = ".klog.lck";
-/// Byte of `.klog.lck` that every attached handle holds.
-const MEMBER: LockRange = LockRange::byte(1);
-/// Room for the text that says who has the directory.
+const SHARED_MEMORY: &str = ".klog.shm";
+/// Room for the text that says who has the directory to itself.
 const HOLDER_BYTES: usize = 256;
+/// How long an opener waits at least for another one that is opening or closing the directory.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The locks of an attached directory. They go with the files.
+/// What keeps a directory: its locks, which go with the files.
 #[derive(Debug)]
 pub(crate) struct Attachment {
     files: ManuallyDrop<Vec<AnyFile>>,
     generation: u32,
-    /// Somebody else is writing: only what the checkpoints vouch for may be read.
+    member: Option<Arc<Member>>,
+    /// Device and inode of `.lock`.
+    broker_lock: (u64, u64),
+    /// Nobody else may attach.
+    pub(crate) is_exclusive: bool,
+    /// For a reader: somebody is writing, and cannot be followed; only what the checkpoints vouch for may be read.
     pub(crate) beside_writer: bool,
 }
 
-impl Attachment {
-    /// Takes the directory for this process alone, waiting up to `timeout` for another to leave it.
+/// Whoever has just taken a place, with everybody else kept out until [`admit`](Attaching::admit).
+#[derive(Debug)]
+pub(crate) struct Attaching {
+    pub(crate) attachment: Attachment,
+    pub(crate) member: Arc<Member>,
+    /// Nobody else has the directory open.
+    pub(crate) is_first: bool,
+}
+
+impl Attaching {
+    /// Everything is in its place: others may come.
     ///
     /// # Errors
-    /// `Locked`, naming the holder.
-    pub(crate) fn exclusive(sys: &Sys, dir: &Path, timeout: Duration) -> Result<Attachment> {
-        let give_up_at = sys.clock.monotonic() + timeout;
+    /// Those of locking.
+    pub(crate) fn admit(self) -> Result<Attachment> {
+        if self.is_first {
+            self.member.control().set_ready();
+            reached(Point::AttachReady);
+            if !self.attachment.is_exclusive {
+                self.member.share()?;
+            }
+        }
+        self.member.give_back(Role::Attach);
+        Ok(self.attachment)
+    }
+}
+
+impl Attachment {
+    /// Attaches for writing, waiting for somebody who must leave first as long as the options say.
+    ///
+    /// # Errors
+    /// `Locked`, naming who has the directory.
+    pub(crate) fn begin(sys: &Sys, dir: &Path, options: &OpenOptions) -> Result<Attaching> {
+        let began = sys.clock.monotonic();
+        let give_up_at = began.saturating_add(Duration::from_millis(options.config.lock_timeout_ms as u64));
         let never = AtomicU32::new(0);
         loop {
-            let error = match Attachment::try_exclusive(sys, dir) {
+            let error = match Attachment::try_begin(sys, dir, options) {
                 Err(error) if error.code() == ErrorCode::Locked => error,
                 result => return result,
             };
@@ -58,29 +97,66 @@ impl Attachment {
         }
     }
 
-    fn try_exclusive(sys: &Sys, dir: &Path) -> Result<Attachment> {
+    fn try_begin(sys: &Sys, dir: &Path, options: &OpenOptions) -> Result<Attaching> {
+        let is_exclusive = options.config.exclusive || !is_shareable(sys, dir)?;
         let broker_lock = open_current(sys, dir.join(BROKER_LOCK))?;
         if !try_lock(&broker_lock, dir, LockRange::WHOLE, LockKind::Shared)? {
             return Err(Error::new(ErrorCode::Locked, format!("{} is in use by a Kafka broker", dir.display())));
         }
         let klog_lock = open_current(sys, dir.join(KLOG_LOCK))?;
-        if !try_lock(&klog_lock, dir, MEMBER, LockKind::Exclusive)? {
-            return Err(Error::new(ErrorCode::Locked, format!("{} is in use by {}", dir.display(), holder(sys, dir))));
+        wait_for_attach(sys, dir, &klog_lock)?;
+        let is_first = try_lock(&klog_lock, dir, Role::Member.range(), LockKind::Exclusive)?;
+        if !is_first && (is_exclusive || !try_lock(&klog_lock, dir, Role::Member.range(), LockKind::Shared)?) {
+            return Err(taken(sys, dir, is_exclusive && !options.config.exclusive));
         }
-        write_holder(sys, &klog_lock)
-            .map_err(|e| Error::io(format_args!("writing {}", dir.join(KLOG_LOCK).display()), e))?;
+        let control = Control::new(if is_exclusive {
+            Arc::new(Mapping::private(MAPPED_BYTES).map_err(|e| Error::io("making room for control blocks", e))?)
+        } else {
+            let path = dir.join(SHARED_MEMORY);
+            sys.disk.share(&path, Open::Create, MAPPED_BYTES).map_err(|e| mapping_error(dir, e))?
+        });
+        if is_first {
+            begin_instance(sys, dir, &control, options)?;
+            reached(Point::AttachBegun);
+            write_holder(sys, &klog_lock, options)
+                .map_err(|e| Error::io(format_args!("writing {}", dir.join(KLOG_LOCK).display()), e))?;
+        } else {
+            check_instance(sys, dir, &control)?;
+        }
+        check_coherent(dir, &control)?;
         for file in [&broker_lock, &klog_lock] {
             close_in_child(file);
         }
-        let files = ManuallyDrop::new(vec![broker_lock, klog_lock]);
-        Ok(Attachment { files, generation: generation(), beside_writer: false })
+        let at = broker_lock.stat().map_err(|e| Error::io(format_args!("looking at {}", dir.display()), e))?;
+        let patience = Duration::from_millis(options.config.request_timeout_ms as u64);
+        let visitor = visitor(sys, options);
+        let member = Member::enter(sys, control, klog_lock, &visitor, patience, options.on_interrupt.clone())?;
+        let member = Arc::new(member);
+        let attachment = Attachment {
+            files: ManuallyDrop::new(vec![broker_lock]),
+            generation: generation(),
+            member: Some(member.clone()),
+            broker_lock: (at.device, at.inode),
+            is_exclusive,
+            beside_writer: false,
+        };
+        Ok(Attaching { attachment, member, is_first })
     }
 
-    /// Attaches for reading, without changing anything.
-    pub(crate) fn shared(sys: &Sys, dir: &Path) -> Result<Attachment> {
-        let files = ManuallyDrop::new(Vec::new());
-        let mut attachment = Attachment { files, generation: generation(), beside_writer: false };
-        for (name, range) in [(BROKER_LOCK, LockRange::WHOLE), (KLOG_LOCK, MEMBER)] {
+    /// Attaches for reading, without changing anything. The second value is the memory of those who write, if there is any.
+    ///
+    /// # Errors
+    /// Those of opening what is there.
+    pub(crate) fn shared(sys: &Sys, dir: &Path) -> Result<(Attachment, Option<Control>)> {
+        let mut attachment = Attachment {
+            files: ManuallyDrop::new(Vec::new()),
+            generation: generation(),
+            member: None,
+            broker_lock: (0, 0),
+            is_exclusive: false,
+            beside_writer: false,
+        };
+        for (name, range) in [(BROKER_LOCK, LockRange::WHOLE), (KLOG_LOCK, Role::Member.range())] {
             let file = match sys.disk.open(&dir.join(name), Open::Read) {
                 Ok(file) => file,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
@@ -88,21 +164,31 @@ impl Attachment {
                 Err(e) if e.kind() == io::ErrorKind::PermissionDenied => continue,
                 Err(e) => return Err(Error::io(format_args!("opening {}", dir.join(name).display()), e)),
             };
-            if !try_lock(&file, dir, range, LockKind::Shared)? {
-                attachment.beside_writer = true;
-            } else if name == BROKER_LOCK {
+            if name == KLOG_LOCK {
+                attachment.beside_writer |= is_held(&file, dir)?;
+            } else if try_lock(&file, dir, range, LockKind::Shared)? {
                 close_in_child(&file);
                 attachment.files.push(file);
+            } else {
+                attachment.beside_writer = true;
             }
         }
-        Ok(attachment)
+        let shared = follow(sys, dir, attachment.beside_writer);
+        if shared.as_ref().is_some_and(Control::is_ready) {
+            attachment.beside_writer = false;
+        }
+        Ok((attachment, shared))
     }
-}
 
-/// Whether a process of klog's has the directory open for writing at this moment.
-pub(crate) fn has_writer(sys: &Sys, dir: &Path) -> bool {
-    let held = |file: AnyFile| try_lock(&file, dir, MEMBER, LockKind::Shared).map(|free| !free);
-    sys.disk.open(&dir.join(KLOG_LOCK), Open::Read).is_ok_and(|file| held(file).unwrap_or(true))
+    /// Whether `.lock`, `.klog.lck` and the memory are still the files that their names mean.
+    pub(crate) fn is_current(&self, sys: &Sys, dir: &Path) -> bool {
+        let Some(member) = &self.member else { return true };
+        let named = |name: &str| sys.disk.stat(&dir.join(name)).map(|at| (at.device, at.inode)).ok();
+        let memory = member.control().mapping().place().ok().flatten();
+        named(BROKER_LOCK) == Some(self.broker_lock)
+            && named(KLOG_LOCK) == Some(member.place())
+            && (memory.is_none() || named(SHARED_MEMORY) == memory)
+    }
 }
 
 impl Drop for Attachment {
@@ -110,10 +196,135 @@ impl Drop for Attachment {
         if self.generation != generation() {
             return; // a child: the fork handler closed the descriptors, and their numbers may mean other files by now
         }
+        if let Some(member) = &self.member {
+            member.leave();
+        }
         for file in std::mem::take(&mut *self.files) {
             keep_open_in_child(&file);
         }
     }
+}
+
+/// The memory of those who write, for a reader. One that is not of this version's making cannot be followed; where nobody
+/// writes, what is there counts for nothing until somebody does.
+fn follow(sys: &Sys, dir: &Path, somebody_writes: bool) -> Option<Control> {
+    let control = Control::new(sys.disk.share(&dir.join(SHARED_MEMORY), Open::Read, MAPPED_BYTES).ok()?);
+    control.check().ok()?;
+    (somebody_writes || !control.is_ready()).then_some(control)
+}
+
+/// Whether a process of klog's has the directory open for writing at this moment.
+pub(crate) fn has_writer(sys: &Sys, dir: &Path) -> bool {
+    sys.disk.open(&dir.join(KLOG_LOCK), Open::Read).is_ok_and(|file| is_held(&file, dir).unwrap_or(true))
+}
+
+/// Whether somebody has the byte that all who write have.
+fn is_held(file: &AnyFile, dir: &Path) -> Result<bool> {
+    file.is_locked(Role::Member.range(), LockKind::Exclusive)
+        .map_err(|e| Error::io(format_args!("locking {} (does the file system have locks?)", dir.display()), e))
+}
+
+/// Whether several processes may share memory and locks there. Others are known to lose one or the other.
+fn is_shareable(sys: &Sys, dir: &Path) -> Result<bool> {
+    const LOCAL: [i64; 9] = [
+        0xef53,      // ext2, ext3, ext4
+        0x5846_5342, // xfs
+        0x9123_683e, // btrfs
+        0xf2f5_2010, // f2fs
+        0x0102_1994, // tmpfs
+        0x8584_58f6, // ramfs
+        0x794c_7630, // overlayfs
+        0x2fc1_2fc1, // zfs
+        0xca45_1a4e, // bcachefs
+    ];
+    let found = sys.disk.file_system(dir);
+    let found = found.map_err(|e| Error::io(format_args!("looking at the file system of {}", dir.display()), e))?;
+    Ok(LOCAL.contains(&(found & 0xffff_ffff)))
+}
+
+/// Waits until nobody else attaches or detaches.
+fn wait_for_attach(sys: &Sys, dir: &Path, klog_lock: &AnyFile) -> Result<()> {
+    let give_up_at = sys.clock.monotonic().saturating_add(PATIENCE);
+    let never = AtomicU32::new(0);
+    let mut sleep = Duration::from_micros(200);
+    while !try_lock(klog_lock, dir, Role::Attach.range(), LockKind::Exclusive)? {
+        if sys.clock.monotonic() >= give_up_at {
+            return Err(Error::new(
+                ErrorCode::Locked,
+                format!(
+                    "{} has been opened or closed by another process for {PATIENCE:?} ({} opened it first); it may be stopped, or have much to recover",
+                    dir.display(),
+                    holder(sys, dir)
+                ),
+            ));
+        }
+        sys.wait.wait(&never, 0, sleep);
+        sleep = (sleep * 2).min(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+fn begin_instance(sys: &Sys, dir: &Path, control: &Control, options: &OpenOptions) -> Result<()> {
+    let chance = || sys.random_below(u64::MAX - 1) + 1;
+    let begun = control.begin(chance(), crate::types::Uuid::ZERO, 0, chance() as u32);
+    begun.map_err(|e| mapping_error(dir, e))?;
+    control.set_lock_kind(match options.config.lock {
+        LockName::Futex => 0,
+        LockName::Ofd => 1,
+    });
+    Ok(())
+}
+
+/// Others have the directory open: their memory must be of this version, and the file that its name means.
+fn check_instance(sys: &Sys, dir: &Path, control: &Control) -> Result<()> {
+    let path = dir.join(SHARED_MEMORY);
+    control.check().map_err(|what| {
+        Error::new(
+            ErrorCode::Locked,
+            format!(
+                "{} is in use by another version of klog: {} cannot be used, because {what}; close it everywhere, or use the same version",
+                dir.display(),
+                path.display()
+            ),
+        )
+    })?;
+    let named = sys.disk.stat(&path).map(|at| (at.device, at.inode)).ok();
+    let ours = control.mapping().place().ok().flatten();
+    if !control.is_ready() || (ours.is_some() && named != ours) {
+        return Err(Error::new(
+            ErrorCode::Locked,
+            format!("{} was replaced while the directory is in use; close it everywhere", path.display()),
+        ));
+    }
+    Ok(())
+}
+
+/// What is stored must be seen by who reads the file: there are file systems on which it is not.
+fn check_coherent(dir: &Path, control: &Control) -> Result<()> {
+    let seen = control.instance_in_file().map_err(|e| mapping_error(dir, e))?;
+    if seen == control.instance() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::Unsupported,
+        format!(
+            "the file system of {} does not keep mapped memory and files together; open it with klog.exclusive=true",
+            dir.display()
+        ),
+    ))
+}
+
+fn mapping_error(dir: &Path, cause: io::Error) -> Error {
+    Error::io(format_args!("preparing {}", dir.join(SHARED_MEMORY).display()), cause)
+}
+
+/// The error of a directory that somebody has to himself, or that cannot be shared.
+fn taken(sys: &Sys, dir: &Path, cannot_share: bool) -> Error {
+    let why = match cannot_share {
+        true => "; its file system is not one on which klog shares a directory between processes",
+        false => "",
+    };
+    Error::new(ErrorCode::Locked, format!("{} is in use by {}{why}", dir.display(), holder(sys, dir)))
 }
 
 /// Opens a lock file, made if need be, and makes sure that it is still the one that the name means: whoever held it may
@@ -121,7 +332,7 @@ impl Drop for Attachment {
 fn open_current(sys: &Sys, path: PathBuf) -> Result<AnyFile> {
     let error = |e| Error::io(format_args!("opening {}", path.display()), e);
     for _ in 0..100 {
-        let file = sys.disk.open(&path, Open::Create).map_err(error)?;
+        let file = sys.disk.open(&path, Open::Create).map_err(error)?.lifted();
         let ours = file.stat().map_err(error)?;
         match sys.disk.stat(&path) {
             Ok(named) if named.inode == ours.inode && named.device == ours.device => return Ok(file),
@@ -137,9 +348,24 @@ fn try_lock(file: &AnyFile, dir: &Path, range: LockRange, kind: LockKind) -> Res
         .map_err(|e| Error::io(format_args!("locking {} (does the file system have locks?)", dir.display()), e))
 }
 
-fn write_holder(sys: &Sys, file: &AnyFile) -> io::Result<()> {
+/// What this process says of itself.
+fn visitor(sys: &Sys, options: &OpenOptions) -> Visitor {
+    Visitor {
+        pid: std::process::id(),
+        namespace: sys.pid_namespace(),
+        since_ms: sys.clock.now().0,
+        program: options.program.clone().unwrap_or_else(program),
+    }
+}
+
+fn program() -> String {
     let program = std::env::current_exe().ok();
-    let program = program.as_ref().and_then(|path| path.file_name()).map_or("?".into(), |name| name.to_string_lossy());
+    let name = program.as_ref().and_then(|path| path.file_name());
+    name.map_or("?".into(), |name| name.to_string_lossy().into_owned())
+}
+
+fn write_holder(sys: &Sys, file: &AnyFile, options: &OpenOptions) -> io::Result<()> {
+    let program = options.program.clone().unwrap_or_else(program);
     let text =
         format!("process {} ({program}), which opened it at {}\n", std::process::id(), iso_date(sys.clock.now()));
     let mut bytes = vec![b' '; HOLDER_BYTES];

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use super::attach::{Attachment, has_writer};
+use super::open::Place;
 use super::duties::{Duties, Duty};
 use super::open::Opened;
 use super::spare::Spare;
@@ -18,14 +19,34 @@ use crate::controller::{
     Controller, Identity, Image, MetadataRecord, PartitionChange, RETENTION_GRANTED, ResourceType,
 };
 use crate::error::{Error, ErrorCode, Result};
-use crate::log::{Appended, Batch, Log, LogDir, Opening, Report, Watermark, create_partition};
+use crate::log::{Appended, Batch, Log, LogDir, Opening, Report, Standings, Watermark, create_partition};
 use crate::replica::Replica;
-use crate::shm::Bell;
+use crate::shm::{Bell, Control, Member, Role, State};
+use crate::sys::points::{Point, reached};
 use crate::sys::{Disk, Sys, Wait, Woken, read_whole, write_atomically};
-use crate::types::{LeaderEpoch, Offset, TopicPartition, Uuid};
+use crate::types::{LeaderEpoch, METADATA_TOPIC, Offset, TopicPartition, Uuid};
 
 /// No wait for the end of another call is longer without another look.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// A consumer looks again after so long, whatever happens: a publisher may die before it wakes anybody.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// As above, for one who may not say that it waits.
+const READERS_SLEEP: Duration = Duration::from_millis(20);
+
+/// What was seen before somebody goes to sleep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sleep {
+    word: u32,
+    longest: Duration,
+}
+
+impl Sleep {
+    /// Whether nothing can come: nobody ever shared the directory.
+    pub(crate) fn is_pointless(self) -> bool {
+        self.longest.is_zero()
+    }
+}
 
 /// Somebody who holds records that are not written yet.
 pub(crate) trait Drain: Send + Sync {
@@ -45,14 +66,13 @@ pub(crate) struct Cluster {
     path: PathBuf,
     read_only: bool,
     dir: Arc<LogDir>,
-    attachment: Mutex<Option<Attachment>>,
+    pub(super) attachment: Mutex<Option<Attachment>>,
     beside_writer: bool,
     controller: Option<Controller>,
     identity: Option<Identity>,
     /// Topics that only their directories speak of: old or damaged metadata, read-only.
     found: Image,
     topics: RwLock<BTreeMap<String, Arc<Topic>>>,
-    pub(crate) bell: Arc<Bell>,
     pub(crate) duties: Arc<Duties>,
     spare: Spare,
     report: Mutex<Report>,
@@ -66,6 +86,12 @@ pub(crate) struct Cluster {
     checkpoint_due: AtomicBool,
     has_written: AtomicBool,
     on_interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    /// Up to where the topics follow the metadata.
+    followed: AtomicI64,
+    /// One follows at a time.
+    following: Mutex<()>,
+    /// This handle does the housekeeping.
+    pub(super) housekeeping: AtomicBool,
 }
 
 impl fmt::Debug for Cluster {
@@ -77,8 +103,13 @@ impl fmt::Debug for Cluster {
 impl Cluster {
     /// Opens a directory, recovering it if it was not closed in order.
     pub(super) fn open(path: &Path, sys: Sys, options: &OpenOptions) -> Result<Arc<Cluster>> {
-        let Opened { dir, attachment, controller, identity, found, spare, report } =
+        let Opened { dir, place, controller, identity, found, spare, report } =
             super::open::open(path, &sys, options)?;
+        let (attaching, reading) = match place {
+            Place::Attaching(attaching) => (Some(attaching), None),
+            Place::Reading(attachment) => (None, Some(attachment)),
+        };
+        let is_first = attaching.as_ref().is_some_and(|attaching| attaching.is_first);
         let cluster = Arc::new(Cluster {
             duties: Duties::new(&sys, options.config.threads),
             spare,
@@ -87,13 +118,15 @@ impl Cluster {
             path: path.to_path_buf(),
             read_only: options.mode == Mode::ReadOnly,
             dir,
-            beside_writer: attachment.beside_writer,
-            attachment: Mutex::new(Some(attachment)),
+            beside_writer: reading.as_ref().is_some_and(|attachment| attachment.beside_writer),
+            attachment: Mutex::new(reading),
+            followed: AtomicI64::new(controller.as_ref().map_or(0, Controller::followed)),
+            following: Mutex::new(()),
+            housekeeping: AtomicBool::new(false),
             controller,
             identity,
             found,
             topics: RwLock::default(),
-            bell: Arc::default(),
             report: Mutex::new(report),
             drains: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -104,7 +137,8 @@ impl Cluster {
             has_written: AtomicBool::new(false),
             on_interrupt: options.on_interrupt.clone(),
         });
-        if !cluster.read_only && !cluster.dir.was_clean() {
+        // Whoever comes later finds it done.
+        if is_first && !cluster.dir.was_clean() {
             // A process that was killed may have made directories and not lived to make their names durable.
             let synced = cluster.sys.disk.sync_dir(&cluster.path);
             synced.map_err(|e| Error::io(format_args!("syncing {}", cluster.path.display()), e))?;
@@ -118,7 +152,50 @@ impl Cluster {
                 cluster.tell(report);
             }
         }
+        if let Some(attaching) = attaching {
+            let attachment = attaching.admit()?;
+            *cluster.attachment.lock().unwrap_or_else(PoisonError::into_inner) = Some(attachment);
+            cluster.begin_housekeeping();
+        }
         Ok(cluster)
+    }
+
+    /// Rung with every change that readers may wait for; nothing for a reader of a directory that nobody ever shared.
+    pub(crate) fn bell(&self) -> Option<&Bell> {
+        let memory = self.dir.member().map(|member| member.control()).or(self.dir.shared_memory());
+        memory.map(Control::bell)
+    }
+
+    /// Wakes whoever sleeps on anything of this directory, to look again.
+    pub(crate) fn ring(&self) {
+        if let (Some(bell), Some(_)) = (self.bell(), self.dir.member()) {
+            bell.ring();
+            self.sys.wait.wake_all(bell.word());
+        }
+    }
+
+    /// Takes in what other processes changed: topics that were made, changed or deleted. Costs two loads when nothing was.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let Some(controller) = &self.controller else { return Ok(()) };
+        controller.follow()?;
+        if self.followed.load(Ordering::Acquire) == controller.followed() {
+            return Ok(());
+        }
+        let _one_follows = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let (to, image) = (controller.followed(), self.image());
+        for topic in self.known_topics() {
+            match image.topic(&topic.name) {
+                Some(found) if found.id == topic.id => {
+                    topic.grow(found.partition_count());
+                    if *topic.config() != self.topic_config(&image, &topic.name) {
+                        self.refresh_config(&topic);
+                    }
+                }
+                _ => drop(self.forget_topic(&topic.name)),
+            }
+        }
+        self.followed.store(to, Ordering::Release);
+        Ok(())
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {
@@ -135,6 +212,15 @@ impl Cluster {
     /// `Closed`.
     pub(crate) fn enter(&self) -> Result<Inside<'_>> {
         // SeqCst here, in `check_open` and in `close`: either this finds the engine closed, or `close` finds this inside.
+        self.inside.fetch_add(1, Ordering::SeqCst);
+        let inside = Inside(self);
+        self.check_open()?;
+        self.sync()?;
+        Ok(inside)
+    }
+
+    /// As [`enter`](Self::enter), for what is done on the way to something else, with locks held perhaps.
+    fn enter_quietly(&self) -> Result<Inside<'_>> {
         self.inside.fetch_add(1, Ordering::SeqCst);
         let inside = Inside(self);
         self.check_open().map(|()| inside)
@@ -158,10 +244,6 @@ impl Cluster {
             ));
         }
         Ok(())
-    }
-
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.read_only
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -198,7 +280,7 @@ impl Cluster {
         self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn tell(&self, report: Report) {
+    pub(super) fn tell(&self, report: Report) {
         if !report.is_empty() {
             self.report.lock().unwrap_or_else(PoisonError::into_inner).append(report);
         }
@@ -212,6 +294,7 @@ impl Cluster {
     /// `UnknownTopicOrPartition`, with the nearest name.
     pub(crate) fn topic(&self, name: &str) -> Result<Arc<Topic>> {
         self.check_open()?;
+        self.sync()?;
         if let Some(topic) = self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Ok(topic.clone());
         }
@@ -305,7 +388,12 @@ impl Cluster {
         id: Uuid,
         config: Arc<TopicConfig>,
     ) -> Result<Replica> {
-        let _inside = self.enter()?;
+        let _inside = self.enter_quietly()?;
+        self.open_held(partition, id, config)
+    }
+
+    /// As [`open_partition`](Self::open_partition), also while the engine is being closed.
+    fn open_held(&self, partition: &TopicPartition, id: Uuid, config: Arc<TopicConfig>) -> Result<Replica> {
         let image = self.image();
         let record = image.topic(&partition.topic).and_then(|topic| topic.partitions.get(&partition.partition));
         let replicas = record.map_or(&[][..], |record| &record.replicas);
@@ -340,7 +428,7 @@ impl Cluster {
         };
         // The only one left of several: what it has is what there is.
         let watermark = if self.read_only || replicas.len() < 2 { watermark } else { Watermark::LogEnd };
-        let opening = Opening { leader_epoch, watermark };
+        let opening = Opening { leader_epoch, watermark, topic_id: id };
         let durability = config.klog_durability;
         let log = self.spare.allow(|| {
             let mut report = Report::default();
@@ -348,10 +436,10 @@ impl Cluster {
             self.tell(report);
             log
         })?;
-        let replica = Replica::new(log, self.sys.clone(), self.bell.clone());
+        let replica = Replica::new(log, self.sys.clone());
         // Also where nothing is left: what was shown may be all that there was.
         let may_have_shown = durability == Durability::Os;
-        if may_have_shown && !self.read_only && !self.dir.was_clean() {
+        if may_have_shown && !self.read_only && !self.dir.was_clean() && replica.log().was_opened_first() {
             replica.require_epoch();
         }
         Ok(replica)
@@ -547,19 +635,27 @@ impl Cluster {
         self.drains.lock().unwrap_or_else(PoisonError::into_inner).push(drain);
     }
 
-    /// Notes where every open partition stands and writes the checkpoints.
+    /// Notes where every partition stands that any process has open, and writes the checkpoints.
     pub(crate) fn write_checkpoints(&self) -> Result<()> {
         self.checkpoint_due.store(false, Ordering::Relaxed);
         fence(Ordering::SeqCst); // see `after_append`
-        for topic in self.known_topics() {
-            for partition in topic.open_partitions().into_iter().filter(|partition| partition.check_exists().is_ok()) {
-                self.dir.note(partition.log().partition(), partition.log().standings());
+        self.spare.allow(|| self.dir.write_checkpoints_of(|dir| self.note_standings(dir)))
+    }
+
+    fn note_standings(&self, dir: &LogDir) {
+        let (Some(controller), Some(member)) = (&self.controller, dir.member()) else { return };
+        // A topic that another process has deleted is not spoken of any more.
+        if controller.follow().is_err() {
+            return;
+        }
+        let image = controller.image();
+        for block in member.control().blocks().iter().filter(|block| block.state() == State::Open) {
+            let (id, partition) = block.named();
+            let name = if id == Uuid::METADATA { Some(METADATA_TOPIC) } else { image.name_of(id) };
+            if let Some(name) = name {
+                dir.note(&TopicPartition::new(name, partition), Standings::of(block));
             }
         }
-        if let Some(controller) = &self.controller {
-            self.dir.note(controller.log().partition(), controller.log().standings());
-        }
-        self.spare.allow(|| self.dir.write_checkpoints())
     }
 
     /// Deletes what the topics' retention lets go of, and has the files removed later.
@@ -639,6 +735,32 @@ impl Cluster {
         Ok(())
     }
 
+    /// To be called before looking for what one may sleep for: whatever comes later ends the [`sleep`](Self::sleep).
+    pub(crate) fn before_sleep(&self) -> Sleep {
+        if let Some(member) = self.dir.member() {
+            let bell = member.control().bell();
+            let word = bell.word().load(Ordering::SeqCst);
+            bell.announce_waiter();
+            return Sleep { word, longest: LONGEST_SLEEP };
+        }
+        // A reader may not say that it waits: it is woken only along with others, and looks again soon.
+        match self.dir.shared_memory() {
+            Some(memory) => Sleep { word: memory.bell().word().load(Ordering::SeqCst), longest: READERS_SLEEP },
+            None => Sleep { word: 0, longest: Duration::ZERO },
+        }
+    }
+
+    /// Sleeps until something changes, at most for `timeout`. Wakes for nothing at times.
+    ///
+    /// # Errors
+    /// `Interrupted` when a signal came and the program wants to stop.
+    pub(crate) fn sleep(&self, sleep: Sleep, timeout: Duration) -> Result<()> {
+        match self.bell() {
+            Some(bell) => self.wait(bell.word(), sleep.word, timeout.min(sleep.longest)),
+            None => Ok(()),
+        }
+    }
+
     /// Closes everything in order; a second time does nothing.
     pub(crate) fn close(&self) -> Result<()> {
         // A second one waits for the first.
@@ -657,47 +779,94 @@ impl Cluster {
             self.sys.wait.wait(&self.inside, inside, LONGEST_WAIT);
         }
         let mut result = Ok(());
-        if !self.read_only {
-            for topic in self.known_topics() {
-                for partition in
-                    topic.open_partitions().into_iter().filter(|partition| partition.check_exists().is_ok())
-                {
-                    // The next opener finds everything in order, and would not know.
-                    if let Some(epoch) = partition.epoch_needed()
-                        && self.begin_epoch(&partition, epoch).is_err()
-                    {
-                        self.dir.mark_failed();
-                    }
-                    let closed = self.spare.allow(|| partition.log().close());
-                    if closed.is_err() {
-                        self.dir.mark_failed();
-                    }
-                    result = result.and(closed);
-                }
-            }
-            self.take_snapshot(true);
-            if let Some(controller) = &self.controller {
-                let closed = self.spare.allow(|| controller.close());
-                if closed.is_err() {
-                    self.dir.mark_failed();
-                }
-                result = result.and(closed);
-            }
-            self.remove_now();
-            let me = self.identity.as_ref().map_or(-1, |identity| identity.node_id);
-            let broker_epoch = self.image().brokers.get(&me).map_or(-1, |broker| broker.broker_epoch);
-            result = result.and(self.spare.allow(|| self.dir.finish(broker_epoch)));
+        if let Some(member) = self.dir.member() {
+            result = self.detach(member);
         }
-        self.attachment.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Whoever sleeps on anything of this engine is told.
-        self.bell.ring();
-        self.sys.wait.wake_all(self.bell.word());
+        self.ring();
+        self.attachment.lock().unwrap_or_else(PoisonError::into_inner).take();
         for topic in self.known_topics() {
             topic.open_partitions().iter().for_each(|partition| partition.announce());
         }
         // Handles that live on keep no file of a directory that was given back, but for what they read themselves.
         self.topics.write().unwrap_or_else(PoisonError::into_inner).clear();
         result
+    }
+}
+
+impl Cluster {
+    /// Leaves the directory: what was appended is durable, and whoever goes last leaves everything in order.
+    fn detach(&self, member: &Member) -> Result<()> {
+        let mut result = self.known_topics().iter().flat_map(|topic| topic.open_partitions()).fold(Ok(()), |result, partition| {
+            // The next opener finds everything in order, and would not know.
+            if partition.check_exists().is_ok()
+                && let Some(epoch) = partition.epoch_needed()
+                && self.begin_epoch(&partition, epoch).is_err()
+            {
+                self.dir.mark_failed();
+            }
+            result.and(partition.flush_claimed())
+        });
+        self.take_snapshot(true);
+        let attach = member.role(Role::Attach, "closing the directory");
+        let is_alone = attach.is_ok() && member.check().is_ok() && self.is_alone(member);
+        if is_alone {
+            result = result.and(self.close_all(member));
+            reached(Point::CleanMarked);
+            member.control().set_closed();
+        } else if attach.is_err() {
+            self.dir.mark_failed();
+        }
+        if self.housekeeping.swap(false, Ordering::SeqCst) {
+            member.control().set_housekeeper(0);
+        }
+        self.remove_now();
+        member.leave(); // with the attach lock held, so that the next one finds it done
+        result
+    }
+
+    fn is_alone(&self, member: &Member) -> bool {
+        let attachment = self.attachment.lock().unwrap_or_else(PoisonError::into_inner);
+        attachment.as_ref().is_some_and(|attachment| attachment.is_exclusive) || member.try_alone()
+    }
+
+    /// Closes every log that any process has had open, in order, and says so.
+    fn close_all(&self, member: &Member) -> Result<()> {
+        let mut result = Ok(());
+        let Some(controller) = &self.controller else { return result };
+        let _ = self.sync();
+        let image = controller.image();
+        for block in member.control().blocks() {
+            let (id, number) = block.named();
+            let Some(name) = image.name_of(id).filter(|_| block.state() == State::Open) else { continue };
+            let closed = self.topic_of(&image, name).partition_of(number, |topic, partition| {
+                self.open_held(partition, topic.id, topic.config())
+            });
+            let closed = closed.and_then(|partition| self.spare.allow(|| partition.log().close()));
+            if closed.is_err() {
+                self.dir.mark_failed();
+            }
+            result = result.and(closed);
+        }
+        let closed = self.spare.allow(|| controller.close());
+        if closed.is_err() {
+            self.dir.mark_failed();
+        }
+        result = result.and(closed);
+        reached(Point::LogsClosed);
+        let me = self.identity.as_ref().map_or(-1, |identity| identity.node_id);
+        let broker_epoch = image.brokers.get(&me).map_or(-1, |broker| broker.broker_epoch);
+        result.and(self.spare.allow(|| self.dir.finish(broker_epoch)))
+    }
+
+    /// The topic of that name, which the image has.
+    fn topic_of(&self, image: &Image, name: &str) -> Arc<Topic> {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let (id, count) = image.topic(name).map_or((Uuid::ZERO, 0), |topic| (topic.id, topic.partition_count()));
+            Arc::new(Topic::new(name, id, count, Arc::new(self.topic_config(image, name))))
+        };
+        topics.entry(name.to_owned()).or_insert_with(make).clone()
     }
 }
 
@@ -739,6 +908,9 @@ struct CheckpointDuty {
 impl Duty for CheckpointDuty {
     fn perform(&self) -> Option<Duration> {
         let cluster = self.cluster.upgrade()?;
+        if !cluster.is_housekeeper() {
+            return Some(CHECKPOINT_WITHIN); // somebody else does it, for all; and if he dies, this one
+        }
         // One that cannot be written costs the next opener time, and is tried again after the next append.
         let _ = cluster.write_checkpoints();
         None
@@ -752,10 +924,14 @@ struct RetentionDuty {
 impl Duty for RetentionDuty {
     fn perform(&self) -> Option<Duration> {
         let cluster = self.cluster.upgrade()?;
+        let every = Duration::from_millis(cluster.config.log_retention_check_interval_ms as u64);
+        if !cluster.is_housekeeper() {
+            return Some(every.min(FIRST_RETENTION));
+        }
         // What could not be deleted now is tried the next time.
         cluster.open_expiring();
         let _ = cluster.run_retention();
-        Some(Duration::from_millis(cluster.config.log_retention_check_interval_ms as u64))
+        Some(every)
     }
 }
 

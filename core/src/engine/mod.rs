@@ -8,6 +8,7 @@ mod attach;
 mod cluster;
 mod configs;
 mod duties;
+mod housekeeping;
 mod identity;
 mod log_dirs;
 mod open;
@@ -59,6 +60,8 @@ pub struct OpenOptions {
     assume_lost: Vec<i32>,
     /// Only to adopt the directory: nothing is removed from it.
     adopting: bool,
+    /// What the program is called, for whoever looks who is attached.
+    program: Option<String>,
     sys: Option<Sys>,
     on_interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
@@ -117,6 +120,14 @@ impl OpenOptions {
     #[must_use]
     pub fn on_interrupt(mut self, ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.on_interrupt = Some(Arc::new(ask));
+        self
+    }
+
+    /// What the program is called, for those who look who is attached; its first 32 bytes count. Without it, the name of the
+    /// executable file.
+    #[must_use]
+    pub fn program(mut self, name: impl Into<String>) -> Self {
+        self.program = Some(name.into());
         self
     }
 

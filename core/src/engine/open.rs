@@ -3,10 +3,9 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::adopt::{Retention, retention_records};
-use super::attach::Attachment;
+use super::attach::{Attaching, Attachment};
 use super::identity::{META_PROPERTIES, MetaProperties, bad_identity, write_identity};
 use super::spare::Spare;
 use super::{Mode, OpenOptions};
@@ -18,13 +17,21 @@ use crate::types::{METADATA_TOPIC, TopicPartition, Uuid};
 
 pub(super) struct Opened {
     pub(super) dir: Arc<LogDir>,
-    pub(super) attachment: Attachment,
+    pub(super) place: Place,
     pub(super) controller: Option<Controller>,
     pub(super) identity: Option<Identity>,
     /// Topics that only their directories speak of.
     pub(super) found: Image,
     pub(super) spare: Spare,
     pub(super) report: Report,
+}
+
+/// A place among those who have the directory open.
+pub(super) enum Place {
+    /// With everybody else kept out, until all is in order.
+    Attaching(Attaching),
+    /// A reader's.
+    Reading(Attachment),
 }
 
 pub(super) fn open(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Opened> {
@@ -80,14 +87,15 @@ fn open_for_writing(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Ope
     check_dir(path, sys)?;
     // Before anything is touched: what is refused stays as it is, without even a lock file.
     known_identity(path, sys, options.mode)?;
-    let timeout = Duration::from_millis(options.config.lock_timeout_ms as u64);
-    let attachment = Attachment::exclusive(sys, path, timeout)?;
+    let attaching = Attachment::begin(sys, path, options)?;
     let mut report = Report::default();
     let (identity, fresh) = match known_identity(path, sys, options.mode)? {
         Some(identity) => (identity, Fresh::No),
+        None if !attaching.is_first => return Err(bad_identity(path, "it went away while the directory is in use")),
         None => (format(path, sys, &mut report)?, Fresh::Yes),
     };
-    let dir = Arc::new(LogDir::open(sys, path, false, fresh, &mut report)?);
+    check_same_directory(path, &attaching, identity.directory_id)?;
+    let dir = Arc::new(LogDir::open_to_write(sys, path, attaching.member.clone(), fresh, &mut report)?);
     if !Controller::exists(sys, path)? {
         return Err(metadata_is_elsewhere(path));
     }
@@ -102,13 +110,29 @@ fn open_for_writing(path: &Path, sys: &Sys, options: &OpenOptions) -> Result<Ope
     report_strays(path, sys, &controller.image(), &mut report)?;
     Ok(Opened {
         dir,
-        attachment,
+        place: Place::Attaching(attaching),
         controller: Some(controller),
         identity: Some(identity),
         found: Image::default(),
         spare,
         report,
     })
+}
+
+/// Memory that others use belongs to this directory, and not to one that it was copied from.
+fn check_same_directory(path: &Path, attaching: &Attaching, directory_id: Uuid) -> Result<()> {
+    let control = attaching.member.control();
+    if attaching.is_first {
+        control.set_directory_id(directory_id);
+        return Ok(());
+    }
+    if control.directory_id() == directory_id {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::Locked,
+        format!("{} is in use as another directory than its {META_PROPERTIES} says; close it everywhere", path.display()),
+    ))
 }
 
 /// Whose directory it is; `None` for one that may be made into a log directory.
@@ -235,7 +259,7 @@ pub(super) fn partition_dirs(path: &Path, sys: &Sys) -> Result<Vec<TopicPartitio
 
 fn open_for_reading(path: &Path, sys: &Sys) -> Result<Opened> {
     check_dir(path, sys)?;
-    let attachment = Attachment::shared(sys, path)?;
+    let (attachment, shared) = Attachment::shared(sys, path)?;
     let mut report = Report::default();
     let meta = match MetaProperties::read(sys, path)? {
         Some(Ok(meta)) => Some(meta),
@@ -252,7 +276,7 @@ fn open_for_reading(path: &Path, sys: &Sys) -> Result<Opened> {
             format!("{} is no log directory: it has neither {META_PROPERTIES} nor partitions", path.display()),
         ));
     }
-    let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, &mut report)?);
+    let dir = Arc::new(LogDir::open_to_read(sys, path, shared, &mut report)?);
     let identity = meta.as_ref().and_then(|meta| meta.identity().ok());
     let mut controller = None;
     if Controller::exists(sys, path)? {
@@ -270,7 +294,8 @@ fn open_for_reading(path: &Path, sys: &Sys) -> Result<Opened> {
     let identity = identity.or_else(|| guess_identity(meta.as_ref(), image.as_deref()));
     let found = find_topics(path, sys, &partitions, controller.as_ref(), &mut report);
     let spare = Spare::new(sys, path, false);
-    Ok(Opened { dir, attachment, controller, identity, found, spare, report })
+    let place = Place::Reading(attachment);
+    Ok(Opened { dir, place, controller, identity, found, spare, report })
 }
 
 /// Who a directory with a damaged `meta.properties` belongs to: the only broker that the metadata knows.

@@ -116,6 +116,15 @@ impl Topic {
 
     /// Partition `number`, opened if it was not.
     pub(crate) fn partition(&self, cluster: &Cluster, number: i32) -> Result<Arc<Replica>> {
+        self.partition_of(number, |topic, partition| cluster.open_partition(partition, topic.id, topic.config()))
+    }
+
+    /// As [`partition`](Self::partition), opened by `open` if it was not.
+    pub(super) fn partition_of(
+        &self,
+        number: i32,
+        open: impl FnOnce(&Topic, &TopicPartition) -> Result<Replica>,
+    ) -> Result<Arc<Replica>> {
         let cell = self.cell(number)?;
         if let Some(partition) = cell.get() {
             return Ok(partition.clone());
@@ -128,7 +137,7 @@ impl Topic {
             return Ok(partition.clone());
         }
         let partition = TopicPartition::new(&*self.name, number);
-        let opened = cluster.open_partition(&partition, self.id, self.config())?;
+        let opened = open(self, &partition)?;
         Ok(cell.get_or_init(|| Arc::new(opened)).clone())
     }
 }

@@ -19,6 +19,8 @@ use crate::config::Durability;
 use crate::controller::{Image, MetadataRecord, PartitionRecord, ResourceType};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::create_partition;
+use crate::shm::State;
+use crate::sys::points::{Point, reached};
 use crate::sys::{Disk, Sys};
 use crate::types::{INTERNAL_TOPICS, LeaderEpoch, METADATA_TOPIC, TopicPartition, Uuid, check_topic_name};
 
@@ -141,6 +143,7 @@ impl Cluster {
                 Ok(records)
             })
         })?;
+        reached(Point::TopicCreated);
         self.make_directories(&new.name, 0..partitions)?;
         self.take_snapshot(false);
         self.describe_topic(&new.name)
@@ -215,17 +218,39 @@ impl Cluster {
         self.dir().check_place()?;
         check_not_internal(name, "deleted")?;
         let controller = self.controller()?;
+        let id = Cell::new(Uuid::ZERO);
         self.spare().allow(|| {
             controller.change(|image| {
                 let topic = image.topic(name).ok_or_else(|| unknown_topic(name, image))?;
+                id.set(topic.id);
                 Ok(vec![MetadataRecord::RemoveTopic { id: topic.id }])
             })
         })?;
-        let delay = self.forget_topic(name).map_or(60_000, |topic| topic.config().file_delete_delay_ms as u64);
+        reached(Point::TopicRemoved);
+        let topic = self.forget_topic(name);
+        self.mark_blocks_removed(id.get(), topic.as_deref());
+        let delay = topic.map_or(60_000, |topic| topic.config().file_delete_delay_ms as u64);
         let paths = self.rename_dirs(name)?;
         self.remove_later(paths, Duration::from_millis(delay));
         self.take_snapshot(false);
         Ok(())
+    }
+
+    /// Says to every process that the partitions of a topic are gone: no append is acknowledged there any more.
+    fn mark_blocks_removed(&self, id: Uuid, topic: Option<&Topic>) {
+        let Some(member) = self.dir().member() else { return };
+        // Under the lock, so that no append comes after it. One who keeps the lock keeps the records of a dead topic.
+        topic.into_iter().flat_map(Topic::open_partitions).for_each(|partition| partition.log().mark_removed());
+        for block in member.control().blocks().iter().filter(|block| block.named().0 == id) {
+            if block.state() == State::Removed {
+                continue;
+            }
+            let held = member.acquire(block, &"deleting a topic");
+            block.mark_removed();
+            if held.is_ok() {
+                member.release(block);
+            }
+        }
     }
 
     /// Makes sure that new partitions find no old records: directories of their names that are left of a removed topic go.
@@ -310,6 +335,7 @@ impl Cluster {
 
     fn describe_partition(&self, topic: &Topic, number: i32, record: &PartitionRecord) -> Result<PartitionDescription> {
         let replica = topic.partition(self, number)?;
+        replica.log().mirror();
         let block = replica.log().block();
         Ok(PartitionDescription {
             partition: number,
@@ -322,7 +348,7 @@ impl Cluster {
             high_watermark: block.high_watermark().0,
             log_end_offset: block.log_end().0,
             bytes: replica.log().size()?,
-            segments: replica.log().segment_bases().len(),
+            segments: replica.log().segment_bases()?.len(),
         })
     }
 

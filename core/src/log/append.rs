@@ -15,10 +15,11 @@ use super::{LEADER_EPOCHS, Log};
 use crate::error::{Error, ErrorCode, Result};
 use crate::record::{BatchError, BatchHeader, LeaderRules, TimestampType, assign_offsets, check_client_batch, restamp};
 use crate::segment::{Cadence, FileKind, Suffix, file_name};
-use crate::shm::{AppendLock, Block, Dirty, Failure, Operation};
+use crate::shm::{Block, Dirty, Failure, Held, Member, Operation, State};
 use crate::sys::bugs::{Bug, is_made};
+use crate::sys::points::{Point, is_next, reached};
 use crate::sys::{Clock, File, write_all_at, write_atomically};
-use crate::types::{LeaderEpoch, Offset, Position, TimestampMs};
+use crate::types::{LeaderEpoch, METADATA_TOPIC, Offset, Position, TimestampMs};
 
 /// A batch on its way into a log. Each is appended whole or not at all.
 #[derive(Debug)]
@@ -46,13 +47,13 @@ pub struct Appended {
 
 /// The lock, held. Given back by [`release`](Holding::release); a panic leaves it for the next holder to find.
 pub(super) struct Holding<'a> {
-    lock: AppendLock,
+    member: &'a Member,
     block: &'a Block,
 }
 
 impl Holding<'_> {
     pub(super) fn release(self) {
-        self.lock.release(self.block);
+        self.member.release(self.block);
     }
 }
 
@@ -81,7 +82,9 @@ impl Log {
         self.check_size(&batch, &header, &tail.rules)?;
         self.dir.begin_writing()?;
         let holding = self.acquire(&mut tail)?;
+        reached(Point::Locked);
         let result = self.append_held(&mut tail, batch, &header);
+        reached(Point::Clean);
         holding.release();
         result
     }
@@ -103,11 +106,12 @@ impl Log {
     /// A2 to A4: derived state is brought up to date and the lock taken. Whoever finds that the holder before died inside
     /// recovers first.
     pub(super) fn acquire<'a>(&'a self, tail: &mut MutexGuard<'_, Tail>) -> Result<Holding<'a>> {
-        self.catch_up(tail, self.block.log_end())?;
-        let held = self.lock.acquire(&self.block);
-        let holding = Holding { lock: self.lock, block: &self.block };
-        let ready = self.make_ready(tail, held.must_recover, held.changed_hands);
-        match ready {
+        let member = self.member()?;
+        // Without the lock, so that nobody waits meanwhile. What cannot be read now is looked for again under the lock.
+        let _ = self.catch_up(tail, self.block.log_end());
+        let held = member.acquire(&self.block, &self.partition)?;
+        let holding = Holding { member, block: &self.block };
+        match self.make_ready(tail, member, held) {
             Ok(()) => Ok(holding),
             Err(error) => {
                 holding.release();
@@ -116,13 +120,21 @@ impl Log {
         }
     }
 
-    fn make_ready(&self, tail: &mut Tail, must_recover: bool, changed_hands: bool) -> Result<()> {
+    fn make_ready(&self, tail: &mut Tail, member: &Member, held: Held) -> Result<()> {
+        member.check()?;
+        if self.block.state() != State::Open {
+            let what = format!("topic '{}' was deleted", self.partition.topic);
+            return Err(Error::new(ErrorCode::UnknownTopicOrPartition, what));
+        }
         self.check_failure()?;
-        if must_recover {
+        if held.must_recover {
             self.recover(tail)?;
         }
-        if changed_hands {
-            self.catch_up(tail, self.block.log_end())?;
+        if held.changed_hands || tail.caught_up != self.block.log_end() {
+            self.take_over(tail)?;
+        }
+        if self.partition.topic == METADATA_TOPIC {
+            self.take_in_foreign(tail)?;
         }
         Ok(())
     }
@@ -177,14 +189,22 @@ impl Log {
             self.assign_epoch(tail, header.leader_epoch, header.base_offset)?;
         }
         self.block.set_dirty(Dirty::Append, header.base_offset);
+        reached(Point::Dirty);
+        if is_next(Point::HalfWritten) {
+            let _ = write_all_at(tail.segment.log(), &bytes[..bytes.len() / 2], position.0);
+            reached(Point::HalfWritten);
+        }
         if let Err(cause) = write_all_at(tail.segment.log(), bytes, position.0) {
             self.undo_write(tail, position, &cause)?;
             return Err(self.io_error("writing", tail.segment.base(), FileKind::Log, cause));
         }
+        reached(Point::Written);
         let control = if header.is_control() { control_record(bytes, header) } else { None };
         let due = tail.apply(header, control.as_ref());
         // The append happens here.
-        self.block.publish_commit(tail.position, tail.caught_up);
+        self.block.publish_commit_around(tail.position, tail.caught_up, || reached(Point::Committed));
+        reached(Point::Published);
+        self.block.count_append(header.size as u64);
         self.write_due(tail, due);
         self.update_stability(tail);
         self.block.clear_dirty();
@@ -216,7 +236,7 @@ impl Log {
 
     /// Index entries are advice: the record stands, whether they could be written or not. One that is missing is found to
     /// be missing, and the index is rebuilt when it matters.
-    fn write_due(&self, tail: &Tail, due: Due) {
+    pub(super) fn write_due(&self, tail: &Tail, due: Due) {
         let indexes = || -> io::Result<()> {
             if due.index.is_some() {
                 Cadence::write(due.index, tail.segment.offset_index()?, tail.segment.time_index()?)?;

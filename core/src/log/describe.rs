@@ -71,7 +71,7 @@ impl Log {
     /// # Errors
     /// Those of the disk.
     pub fn describe_segments(&self) -> Result<Vec<SegmentDescription>> {
-        let slots = self.slots();
+        let slots = self.slots()?;
         let mut descriptions = Vec::with_capacity(slots.len());
         for (index, slot) in slots.iter().enumerate() {
             let segment = self.open_slot(slot)?;
@@ -145,7 +145,7 @@ impl Log {
     /// `OffsetOutOfRange` for an offset outside the log; those of the disk.
     pub fn describe_batches(&self, from: Offset, most: usize) -> Result<Vec<BatchDescription>> {
         self.check_position(from)?;
-        let slots = self.slots();
+        let slots = self.slots()?;
         let mut descriptions = Vec::new();
         for (index, slot) in slots.iter().enumerate() {
             let next = slots.get(index + 1).map(|slot| slot.base);

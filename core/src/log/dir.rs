@@ -1,17 +1,18 @@
 //! A log directory: what all logs of a broker have in common.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::checkpoint::{CheckpointFile, Offsets, format_offsets, parse_offsets};
 use super::report::Report;
 use crate::error::{Error, ErrorCode, Result};
+use crate::shm::{Control, ControlBlock, Member, Role};
 use crate::sys::bugs::{Bug, is_made};
+use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, Sys, read_whole, write_atomically};
 use crate::types::{METADATA_TOPIC, Offset, TimestampMs, TopicPartition};
 
@@ -22,16 +23,19 @@ pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 pub struct LogDir {
     sys: Sys,
     path: PathBuf,
-    read_only: bool,
-    /// Whether the directory was closed in order when it was opened.
+    /// The handle on the directory of whoever may write it.
+    member: Option<Arc<Member>>,
+    /// For a reader: the memory of those who write, if there is any.
+    shared: Option<Control>,
+    /// For a reader: whether the directory was closed in order when it was opened.
     was_clean: bool,
-    /// Set before the first write; from then on a crash is unclean.
-    writing: AtomicBool,
     /// Device and inode of the directory that was opened.
     place: (u64, u64),
     /// What time it is as far as that is believed, and when on the monotonic clock that was.
     believed: Mutex<(TimestampMs, Duration)>,
     state: Mutex<State>,
+    /// Held while checkpoints are gathered and written; the processes take turns by a lock of their own.
+    writing_checkpoints: Mutex<()>,
 }
 
 /// A wall clock that goes faster than this, against the monotonic clock, has been set, and is followed no faster.
@@ -41,16 +45,33 @@ const BELIEVED_AT_ONCE_MS: i64 = 3_600_000;
 
 #[derive(Default)]
 struct State {
-    checkpoints: BTreeMap<CheckpointFile, Offsets>,
-    /// Which of them differ from their files.
-    changed: BTreeMap<CheckpointFile, bool>,
-    /// A log could not be recovered or closed: the next opener must look again.
-    failed: bool,
+    /// What the files say, as of the writing number `seen`.
+    written: BTreeMap<CheckpointFile, Offsets>,
+    seen: u32,
+    /// What is to be written; `None` takes a partition out.
+    noted: BTreeMap<CheckpointFile, BTreeMap<TopicPartition, Option<Offset>>>,
+    /// Files that are not there and are to be made.
+    missing: BTreeSet<CheckpointFile>,
+}
+
+impl State {
+    fn offset(&self, file: CheckpointFile, partition: &TopicPartition) -> Option<Offset> {
+        match self.noted.get(&file).and_then(|noted| noted.get(partition)) {
+            Some(noted) => *noted,
+            None => self.written.get(&file)?.get(partition).copied(),
+        }
+    }
+
+    fn set(&mut self, file: CheckpointFile, partition: &TopicPartition, value: Option<Offset>) {
+        if self.offset(file, partition) != value {
+            self.noted.entry(file).or_default().insert(partition.clone(), value);
+        }
+    }
 }
 
 impl fmt::Debug for LogDir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LogDir").field("path", &self.path).field("was_clean", &self.was_clean).finish_non_exhaustive()
+        f.debug_struct("LogDir").field("path", &self.path).field("was_clean", &self.was_clean()).finish_non_exhaustive()
     }
 }
 
@@ -76,33 +97,74 @@ pub enum Fresh {
     No,
 }
 
-impl LogDir {
-    /// Reads what the directory says of its logs. A checkpoint that cannot be read is reported, and counts as empty:
-    /// recovery then looks at everything.
-    pub fn open(sys: &Sys, path: &Path, read_only: bool, fresh: Fresh, report: &mut Report) -> Result<LogDir> {
-        let mut state = State::default();
-        for file in CheckpointFile::ALL {
-            let file_path = path.join(file.name());
-            let offsets = match read_whole(&sys.disk, &file_path) {
-                Ok(content) => parse_offsets(&content).unwrap_or_else(|what| {
-                    report.finding(file.name(), format!("{what}; it is not used"));
-                    Offsets::new()
-                }),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                    state.changed.insert(file, true);
-                    Offsets::new()
-                }
-                Err(e) => return Err(Error::io(format_args!("reading {}", file_path.display()), e)),
-            };
-            state.checkpoints.insert(file, offsets);
+impl Standings {
+    /// What a control block says.
+    pub fn of(block: &ControlBlock) -> Standings {
+        Standings {
+            recovery_point: block.flushed(),
+            log_start: block.log_start(),
+            first_base: block.first_base(),
+            high_watermark: block.high_watermark(),
         }
-        let was_clean = match sys.disk.stat(&path.join(CLEAN_SHUTDOWN)) {
-            Ok(_) => true,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
-            Err(e) => {
-                return Err(Error::io(format_args!("looking for {CLEAN_SHUTDOWN} in {}", path.display()), e));
+    }
+}
+
+impl LogDir {
+    /// Opens a directory that nobody else has. For whoever formats one, and for tests.
+    ///
+    /// # Errors
+    /// Those of reading the checkpoints.
+    pub fn open(sys: &Sys, path: &Path, read_only: bool, fresh: Fresh, report: &mut Report) -> Result<LogDir> {
+        if read_only {
+            return LogDir::open_to_read(sys, path, None, report);
+        }
+        let member = Member::alone(sys).map_err(|e| Error::io("making room for control blocks", e))?;
+        LogDir::open_to_write(sys, path, Arc::new(member), fresh, report)
+    }
+
+    /// Reads what the directory says of its logs, beside those whose memory is `shared`.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_to_read(sys: &Sys, path: &Path, shared: Option<Control>, report: &mut Report) -> Result<LogDir> {
+        let was_clean = has_clean_mark(sys, path)?;
+        let mut dir = LogDir::look(sys, path, Fresh::No, report)?;
+        dir.was_clean = was_clean;
+        dir.shared = shared;
+        Ok(dir)
+    }
+
+    /// Reads what the directory says of its logs. A checkpoint that cannot be read is reported, and counts as empty:
+    /// recovery then looks at everything. Whoever is first of those who have the directory open says in the shared memory
+    /// whether it was closed in order; the others read it there.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_to_write(
+        sys: &Sys,
+        path: &Path,
+        member: Arc<Member>,
+        fresh: Fresh,
+        report: &mut Report,
+    ) -> Result<LogDir> {
+        let control = member.control();
+        if !control.is_ready() {
+            let was_clean = has_clean_mark(sys, path)?;
+            control.set_was_clean(was_clean || fresh == Fresh::Yes);
+            if !was_clean {
+                control.set_writing();
             }
-        };
+        }
+        let seen = control.checkpoints(); // before the files are read
+        let mut dir = LogDir::look(sys, path, fresh, report)?;
+        dir.state.get_mut().unwrap_or_else(PoisonError::into_inner).seen = seen;
+        dir.member = Some(member);
+        Ok(dir)
+    }
+
+    fn look(sys: &Sys, path: &Path, fresh: Fresh, report: &mut Report) -> Result<LogDir> {
+        let mut state = State::default();
+        read_checkpoints(sys, path, &mut state, report)?;
         let now = sys.clock.now();
         let believed = match fresh {
             Fresh::Yes => now,
@@ -115,10 +177,11 @@ impl LogDir {
             believed: Mutex::new((believed, sys.clock.monotonic())),
             sys: sys.clone(),
             path: path.to_path_buf(),
-            read_only,
-            was_clean: was_clean || fresh == Fresh::Yes,
-            writing: AtomicBool::new(!was_clean),
+            member: None,
+            shared: None,
+            was_clean: false,
             state: Mutex::new(state),
+            writing_checkpoints: Mutex::new(()),
         })
     }
 
@@ -134,12 +197,27 @@ impl LogDir {
 
     /// Whether nothing may be changed.
     pub fn is_read_only(&self) -> bool {
-        self.read_only
+        self.member.is_none()
     }
 
-    /// Whether the directory was closed in order when it was opened.
+    /// The handle on the directory, for whoever may write it.
+    pub fn member(&self) -> Option<&Arc<Member>> {
+        self.member.as_ref()
+    }
+
+    /// For a reader: the memory of those who write, if there is any.
+    pub fn shared_memory(&self) -> Option<&Control> {
+        self.shared.as_ref()
+    }
+
+    /// Whether the directory was closed in order before those who have it open now opened it.
     pub fn was_clean(&self) -> bool {
-        self.was_clean
+        self.member.as_ref().map_or(self.was_clean, |member| member.control().was_clean())
+    }
+
+    /// Whether what the files say may be taken as it is: after an orderly end, or where a writer that lives looks after them.
+    pub fn is_settled(&self) -> bool {
+        self.was_clean() || self.shared.as_ref().is_some_and(Control::is_ready)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -163,20 +241,14 @@ impl LogDir {
     /// # Errors
     /// `ReadOnly`, and those of the disk.
     pub fn begin_writing(&self) -> Result<()> {
-        if self.writing.load(Ordering::Acquire) && !self.read_only {
-            return Ok(());
-        }
-        if self.read_only {
+        let Some(member) = &self.member else {
             return Err(Error::new(
                 ErrorCode::ReadOnly,
                 format!("{} was opened for reading only", self.path.display()),
             ));
-        }
-        let _state = self.state(); // one at a time
-        if self.writing.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        if is_made(Bug::CleanMarkStays) {
+        };
+        // Acquire: whoever sees it set may write, and the mark is gone by then, whichever process took it away.
+        if member.control().is_writing() || is_made(Bug::CleanMarkStays) {
             return Ok(());
         }
         let mark = self.path.join(CLEAN_SHUTDOWN);
@@ -187,8 +259,7 @@ impl LogDir {
         removed
             .and_then(|()| self.sys.disk.sync_dir(&self.path))
             .map_err(|e| Error::io(format_args!("removing {}", mark.display()), e))?;
-        // Release: whoever sees it set may write, and the mark is gone by then.
-        self.writing.store(true, Ordering::Release);
+        member.control().set_writing();
         Ok(())
     }
 
@@ -214,96 +285,140 @@ impl LogDir {
 
     /// Whether something was written since the last clean shutdown.
     pub fn is_writing(&self) -> bool {
-        self.writing.load(Ordering::Acquire)
+        self.member.as_ref().is_some_and(|member| member.control().is_writing())
     }
 
     /// What a checkpoint says of a partition.
     pub fn checkpoint(&self, file: CheckpointFile, partition: &TopicPartition) -> Option<Offset> {
-        self.state().checkpoints.get(&file)?.get(partition).copied()
+        let mut state = self.state();
+        // What cannot be read now was reported when it was read first; an old answer costs time, and no records.
+        let _ = self.catch_up(&mut state);
+        state.offset(file, partition)
+    }
+
+    /// Reads the checkpoints again if another process has written them.
+    fn catch_up(&self, state: &mut State) -> Result<()> {
+        let Some(member) = &self.member else { return Ok(()) };
+        let now = member.control().checkpoints();
+        if state.seen != now {
+            read_checkpoints(&self.sys, &self.path, state, &mut Report::default())?;
+            state.seen = now;
+        }
+        Ok(())
     }
 
     /// Notes where a partition stands; written with the next [`write_checkpoints`](Self::write_checkpoints).
     pub fn note(&self, partition: &TopicPartition, standings: Standings) {
         let mut state = self.state();
-        let starts = state.checkpoints.entry(CheckpointFile::LogStart).or_default();
-        let log_start = starts.get(partition).copied().unwrap_or_default().max(standings.log_start);
-        let mut set = |file: CheckpointFile, value: Option<Offset>| {
-            let offsets = state.checkpoints.entry(file).or_default();
-            let before = match value {
-                Some(value) => offsets.insert(partition.clone(), value),
-                None => offsets.remove(partition),
-            };
-            if before != value {
-                state.changed.insert(file, true);
-            }
-        };
-        set(CheckpointFile::RecoveryPoint, Some(standings.recovery_point));
+        let known = state.offset(CheckpointFile::LogStart, partition).unwrap_or_default();
         // Never back: somebody may have raised it since these standings were taken.
-        set(CheckpointFile::LogStart, (log_start > standings.first_base).then_some(log_start));
+        let log_start = known.max(standings.log_start);
+        state.set(CheckpointFile::RecoveryPoint, partition, Some(standings.recovery_point));
+        state.set(CheckpointFile::LogStart, partition, (log_start > standings.first_base).then_some(log_start));
         // A broker keeps no watermark of its metadata log there.
-        set(CheckpointFile::HighWatermark, (partition.topic != METADATA_TOPIC).then_some(standings.high_watermark));
+        let visible = (partition.topic != METADATA_TOPIC).then_some(standings.high_watermark);
+        state.set(CheckpointFile::HighWatermark, partition, visible);
     }
 
     /// The log start `raised` of a partition could not be written: it is `before` again, unless somebody else has raised it.
     pub fn take_back_log_start(&self, partition: &TopicPartition, raised: Offset, before: Offset) {
         let mut state = self.state();
-        let starts = state.checkpoints.entry(CheckpointFile::LogStart).or_default();
-        if starts.get(partition) == Some(&raised) {
-            starts.insert(partition.clone(), before);
+        if state.offset(CheckpointFile::LogStart, partition) == Some(raised) {
+            state.set(CheckpointFile::LogStart, partition, Some(before));
         }
     }
 
     /// Forgets a partition that was deleted.
     pub fn forget(&self, partition: &TopicPartition) {
         let mut state = self.state();
+        let _ = self.catch_up(&mut state);
         for file in CheckpointFile::ALL {
-            if state.checkpoints.entry(file).or_default().remove(partition).is_some() {
-                state.changed.insert(file, true);
-            }
+            state.set(file, partition, None);
         }
     }
 
     /// Whether [`write_checkpoints`](Self::write_checkpoints) has something to write.
     pub fn has_changed_checkpoints(&self) -> bool {
-        self.state().changed.values().any(|changed| *changed)
+        let state = self.state();
+        !state.missing.is_empty() || state.noted.values().any(|noted| !noted.is_empty())
     }
 
     /// Writes the checkpoints that changed, each whole or not at all.
     pub fn write_checkpoints(&self) -> Result<()> {
-        for file in CheckpointFile::ALL {
-            self.write_checkpoint(file)?;
-        }
-        Ok(())
+        self.write_checkpoints_of(|_| {})
+    }
+
+    /// As [`write_checkpoints`](Self::write_checkpoints); `note` says where the partitions stand, while no other process
+    /// writes: so nothing is written of a partition that another process has deleted, and made anew, meanwhile.
+    pub fn write_checkpoints_of(&self, note: impl FnOnce(&LogDir)) -> Result<()> {
+        self.write_files(&CheckpointFile::ALL, note)
     }
 
     /// Writes one checkpoint if it changed.
     pub fn write_checkpoint(&self, file: CheckpointFile) -> Result<()> {
+        self.write_files(&[file], |_| {})
+    }
+
+    fn write_files(&self, files: &[CheckpointFile], note: impl FnOnce(&LogDir)) -> Result<()> {
+        let Some(member) = &self.member else { return Ok(()) };
+        let _one_thread = self.writing_checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_process = member.role(Role::Checkpoints, "the checkpoints")?;
+        note(self);
         let mut state = self.state();
-        if !state.changed.get(&file).copied().unwrap_or(false) {
+        self.catch_up(&mut state)?;
+        let written = files.iter().try_for_each(|file| self.write_file(&mut state, *file));
+        if written.is_err() {
+            // These are said anew, as they are then; what they were may be of a topic that is gone.
+            state.noted.remove(&CheckpointFile::RecoveryPoint);
+            state.noted.remove(&CheckpointFile::HighWatermark);
+        }
+        written
+    }
+
+    fn write_file(&self, state: &mut State, file: CheckpointFile) -> Result<()> {
+        let noted = state.noted.get(&file).filter(|noted| !noted.is_empty());
+        if noted.is_none() && !state.missing.contains(&file) {
             return Ok(());
         }
         self.check_place()?;
-        let content = format_offsets(state.checkpoints.entry(file).or_default());
+        let mut offsets = state.written.get(&file).cloned().unwrap_or_default();
+        for (partition, offset) in noted.into_iter().flatten() {
+            match offset {
+                Some(offset) => {
+                    let known = offsets.get(partition).copied().filter(|_| file == CheckpointFile::LogStart);
+                    offsets.insert(partition.clone(), known.map_or(*offset, |known| known.max(*offset)));
+                }
+                None => drop(offsets.remove(partition)),
+            }
+        }
         let path = self.path.join(file.name());
-        write_atomically(&self.sys.disk, &path, &content)
+        reached(Point::Checkpoint);
+        write_atomically(&self.sys.disk, &path, &format_offsets(&offsets))
             .map_err(|e| Error::io(format_args!("writing {}", path.display()), e))?;
-        state.changed.insert(file, false);
+        if let Some(member) = &self.member {
+            state.seen = member.control().count_checkpoints();
+        }
+        state.written.insert(file, offsets);
+        state.noted.remove(&file);
+        state.missing.remove(&file);
         Ok(())
     }
 
     /// Notes that a log could not be recovered, flushed or closed, so that the next opener looks at everything again.
     pub fn mark_failed(&self) {
-        self.state().failed = true;
+        if let Some(member) = &self.member {
+            member.control().set_failed();
+        }
     }
 
     /// The last step of an orderly end: writes the checkpoints and, unless something failed, the mark of a clean
-    /// shutdown. Does nothing when nothing was written.
+    /// shutdown. Does nothing when nothing was written. For the last one who has the directory open.
     pub fn finish(&self, broker_epoch: i64) -> Result<()> {
-        if self.read_only || !self.is_writing() {
+        let Some(member) = self.member.as_ref().filter(|_| self.is_writing()) else {
             return Ok(());
-        }
+        };
         self.write_checkpoints()?;
-        if self.state().failed {
+        if member.control().is_failed() {
             return Ok(());
         }
         self.check_place()?;
@@ -312,6 +427,33 @@ impl LogDir {
         write_atomically(&self.sys.disk, &mark, content.as_bytes())
             .map_err(|e| Error::io(format_args!("writing {}", mark.display()), e))
     }
+}
+
+fn has_clean_mark(sys: &Sys, path: &Path) -> Result<bool> {
+    match sys.disk.stat(&path.join(CLEAN_SHUTDOWN)) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Error::io(format_args!("looking for {CLEAN_SHUTDOWN} in {}", path.display()), e)),
+    }
+}
+
+fn read_checkpoints(sys: &Sys, path: &Path, state: &mut State, report: &mut Report) -> Result<()> {
+    for file in CheckpointFile::ALL {
+        let file_path = path.join(file.name());
+        let offsets = match read_whole(&sys.disk, &file_path) {
+            Ok(content) => parse_offsets(&content).unwrap_or_else(|what| {
+                report.finding(file.name(), format!("{what}; it is not used"));
+                Offsets::new()
+            }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                state.missing.insert(file);
+                Offsets::new()
+            }
+            Err(e) => return Err(Error::io(format_args!("reading {}", file_path.display()), e)),
+        };
+        state.written.insert(file, offsets);
+    }
+    Ok(())
 }
 
 /// When a checkpoint was last written: they are, within a second of every flush.

@@ -6,26 +6,33 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::tail::invalid;
 use super::{Log, Slot};
 use crate::error::{Error, ErrorCode, Result};
-use crate::segment::{FileKind, Segment, Suffix, file_name};
-use crate::shm::{Failure, Operation};
+use crate::segment::{FileKind, Found, Scanner, Segment, Suffix, file_name};
+use crate::shm::{Failure, Operation, Refused, SlotToken};
 use crate::sys::bugs::{Bug, is_made};
+use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, File, Open, Wait};
-use crate::types::Offset;
+use crate::types::{Offset, Position};
 
 /// No wait by protocol is longer: a wake-up that was swallowed by a dying process costs this much.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
+fn in_ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// The flush lock, held. Given back when this goes, also by a thread that dies in the flush.
-struct Flushing<'a>(&'a Log);
+pub(super) struct Flushing<'a>(&'a Log);
 
 impl Drop for Flushing<'_> {
     fn drop(&mut self) {
         let Flushing(log) = self;
-        if log.block.is_flushing() {
+        if log.block.is_flushing() && std::thread::panicking() {
             // The thread died in the middle, and whether the disk had refused is not known (C22).
             log.block.fail(Failure { operation: Operation::Flush, os_code: libc::EIO });
             log.block.set_flushing(false);
@@ -43,34 +50,66 @@ impl Log {
     /// # Errors
     /// `KafkaStorageError` when this or an earlier flush failed: then nothing appended since the last good one counts as
     /// durable, and the log takes no more appends. `RequestTimedOut` when another flusher is silent beyond `deadline`
-    /// (monotonic time; `None` waits without limit).
+    /// (monotonic time; `None` waits as long as for any lock), naming it.
     pub fn flush(&self, offset: Offset, deadline: Option<Duration>) -> Result<()> {
         loop {
             if self.block.flushed() >= offset {
                 return Ok(());
             }
             self.check_failure()?;
-            // Before the attempt: whoever unlocks after this moves it.
-            let sequence = self.block.flush_sequence().load(std::sync::atomic::Ordering::SeqCst);
-            if self.block.try_lock_flush(self.lock.token().word()) {
-                let flushing = Flushing(self);
+            if let Some(flushing) = self.try_lock_flush(deadline, Some(offset))? {
                 let result = self.flush_held();
                 drop(flushing);
                 result?;
-                continue;
             }
-            self.block.announce_flush_waiter();
-            if self.block.flushed() >= offset || self.block.failure().is_some() {
-                continue;
-            }
-            if deadline.is_some_and(|deadline| self.sys().clock.monotonic() >= deadline) {
-                return Err(Error::new(
-                    ErrorCode::RequestTimedOut,
-                    format!("{}: another thread has been flushing for too long", self.partition),
-                ));
-            }
-            self.sys().wait.wait(self.block.flush_sequence(), sequence, LONGEST_WAIT);
         }
+    }
+
+    /// Takes the flush lock.
+    pub(super) fn lock_flush(&self, deadline: Option<Duration>) -> Result<Flushing<'_>> {
+        loop {
+            if let Some(flushing) = self.try_lock_flush(deadline, None)? {
+                return Ok(flushing);
+            }
+        }
+    }
+
+    /// Takes the flush lock, from a holder that has died if need be, or waits a while for the one who has it; not for longer
+    /// than until `offset` is durable.
+    fn try_lock_flush(&self, deadline: Option<Duration>, offset: Option<Offset>) -> Result<Option<Flushing<'_>>> {
+        let (member, block) = (self.member()?, &self.block);
+        // Before the attempt: whoever unlocks after this moves it.
+        let sequence = block.flush_sequence().load(Ordering::SeqCst);
+        let token = member.token().word();
+        let holder = block.flusher();
+        if holder == 0 {
+            return Ok(block.take_flush_lock(0, token, member.now()).then_some(Flushing(self)));
+        }
+        block.announce_flush_waiter();
+        if offset.is_some_and(|offset| block.flushed() >= offset) || block.failure().is_some() {
+            return Ok(None);
+        }
+        if !member.park(block.flush_sequence(), sequence, LONGEST_WAIT) {
+            return Err(Error::new(ErrorCode::Interrupted, "a signal interrupted the wait for a flush"));
+        }
+        if block.flusher() != holder || block.flush_sequence().load(Ordering::SeqCst) != sequence {
+            return Ok(None);
+        }
+        let who = SlotToken::of_word(holder);
+        if holder != token && who.is_none_or(|who| member.is_dead(who)) {
+            return Ok(block.take_flush_lock(holder, token, member.now()).then_some(Flushing(self)));
+        }
+        let now = member.now();
+        let held_ns = now.saturating_sub(block.flushing_since());
+        let is_over = match deadline {
+            Some(deadline) => u128::from(now) >= deadline.as_nanos(),
+            None => holder != token && held_ns >= in_ns(member.patience()),
+        };
+        if is_over {
+            let what = format!("flushing {}", self.partition);
+            return Err(member.refused(&what, Refused::TimedOut { holder: who, waited_ns: held_ns }));
+        }
+        Ok(None)
     }
 
     /// One flush, with the flush lock held until its result is published.
@@ -78,17 +117,26 @@ impl Log {
         let from = self.block.flushed();
         let target = self.block.log_end();
         if target <= from {
+            self.block.set_flushing(false);
             return Ok(());
         }
+        // Set by somebody who died: the flush may have failed, and the kernel told only him.
+        let is_doubtful = self.block.is_flushing();
         self.block.set_flushing(true);
+        reached(Point::FlushBegun);
+        let began = self.sys().clock.monotonic();
         let result = match is_made(Bug::AcknowledgeBeforeFlush) {
             true => Ok(()),
+            false if is_doubtful => self.settle_range(from, target).and_then(|()| self.sync_range(from, target)),
             false => self.sync_range(from, target),
         };
+        self.block.count_flush(in_ns(self.sys().clock.monotonic().saturating_sub(began)));
         match result {
             Ok(()) => {
+                reached(Point::Flushed);
                 self.block.raise_flushed(target);
                 self.block.set_flushing(false);
+                reached(Point::FlushPublished);
                 Ok(())
             }
             Err(cause) => {
@@ -101,10 +149,37 @@ impl Log {
         }
     }
 
+    /// Writes what lies in `[from, target)` once more, and checks it as it comes back from the disk.
+    fn settle_range(&self, from: Offset, target: Offset) -> io::Result<()> {
+        // One look: what is committed by now, and nothing that somebody may be writing.
+        let (active, commit) = (self.block.segment_base(), self.block.commit());
+        let slots = self.slots().map_err(io::Error::other)?;
+        for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.base < target) {
+            if slots.get(index + 1).is_some_and(|next| next.base <= from) {
+                continue;
+            }
+            let segment = slot.open(self.sys(), &self.path)?;
+            let end = if slot.base == active { commit.position } else { Position(segment.log_len()?) };
+            let begin = segment.position_of(from, end)?;
+            segment.settle(begin, end)?;
+            let mut scanner = Scanner::new(segment.log(), begin, end);
+            loop {
+                match scanner.next_checked()? {
+                    Found::Batch(..) => {}
+                    Found::End(_) => break,
+                    Found::Bad(position, error) => {
+                        return Err(invalid(format!("position {position} of {} was lost: {error}", slot.base)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Syncs what lies in `[from, target)`: sealed segments first, with their indexes and the snapshot behind them, then
     /// the directory if a segment was made, then the last segment. An earlier range is durable before a later one counts.
     fn sync_range(&self, from: Offset, target: Offset) -> io::Result<()> {
-        let slots = self.slots();
+        let slots = self.slots().map_err(io::Error::other)?;
         // Where a segment begins at `from`, the one before it ended since: its records are durable, its indexes are not.
         let first = slots.iter().rposition(|slot| slot.base < from).unwrap_or(0);
         let covered: Vec<&Arc<Slot>> = slots[first..].iter().take_while(|slot| slot.base < target).collect();

@@ -41,7 +41,7 @@ impl Log {
     ///
     /// Only the first segment that can have such a record is searched, as in Kafka; timestamps need not be in order.
     pub fn offset_at(&self, target: TimestampMs, bound: Offset) -> Result<Option<FoundTime>> {
-        let slots = self.slots();
+        let slots = self.slots()?;
         for (index, slot) in slots.iter().enumerate() {
             let segment = self.open_slot(slot)?;
             let next = slots.get(index + 1).map(|slot| slot.base);
@@ -61,7 +61,7 @@ impl Log {
     /// The record with the greatest timestamp, the first of them; `None` in a log without timestamps.
     pub fn offset_of_max_timestamp(&self, bound: Offset) -> Result<Option<FoundTime>> {
         let mut best: Option<TimestampMs> = None;
-        for slot in self.slots() {
+        for slot in self.slots()? {
             let segment = self.open_slot(&slot)?;
             let largest = self.largest_timestamp(segment);
             best = best.max(largest.map_err(|e| self.io_error("reading", slot.base, FileKind::Log, e))?);
@@ -158,7 +158,7 @@ impl Log {
     }
 
     fn verify_indexes(&self, report: &mut super::Report) -> Result<()> {
-        for slot in self.slots() {
+        for slot in self.slots()? {
             let segment = self.open_slot(&slot)?;
             let complaints = || -> io::Result<Vec<(FileKind, String)>> {
                 let mut complaints = Vec::new();

@@ -13,8 +13,10 @@ mod describe;
 mod dir;
 mod epochs;
 mod flush;
+mod foreign;
 mod load;
 mod lookup;
+mod mirror;
 mod producers;
 mod read;
 mod recover;
@@ -30,6 +32,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 pub use append::{Appended, Batch};
@@ -48,9 +51,11 @@ pub use snapshot::{format_snapshot, parse_snapshot};
 use crate::config::{Durability, TopicConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::segment::{AbortedTransaction, FileKind, Segment, Suffix};
-use crate::shm::{AppendLock, Block, SlotToken};
-use crate::sys::{Open, Sys};
+use crate::shm::{Block, Member, State};
+use crate::sys::points::{Point, reached};
+use crate::sys::{Disk, Open, Sys};
 use crate::types::{LeaderEpoch, Offset, TopicPartition, Uuid};
+use mirror::Mirrored;
 use rules::{AppendRules, WaitRules};
 use tail::Tail;
 
@@ -72,10 +77,14 @@ pub struct Log {
     config: RwLock<Arc<TopicConfig>>,
     wait_rules: WaitRules,
     block: Block,
-    lock: AppendLock,
+    /// For a reader: what is known of the block that the writers share.
+    mirrored: Mirrored,
     /// Threads of this process take turns here, in front of the lock that processes take turns at.
     tail: Mutex<Tail>,
     segments: RwLock<BTreeMap<Offset, Arc<Slot>>>,
+    /// How often the list of segments had changed when it was looked at last.
+    seen_segments: AtomicU32,
+    was_first: bool,
 }
 
 impl fmt::Debug for Log {
@@ -90,19 +99,28 @@ pub(crate) struct Slot {
     suffix: Suffix,
     how: Open,
     segment: OnceLock<Arc<Segment>>,
+    /// It stands for files that are not there.
+    is_absent: bool,
     /// Aborted transactions that were found by reading the log, for a reader who may not write an index.
     aborted: OnceLock<Vec<AbortedTransaction>>,
 }
 
 impl Slot {
     fn new(base: Offset, suffix: Suffix, how: Open) -> Arc<Slot> {
-        Arc::new(Slot { base, suffix, how, segment: OnceLock::new(), aborted: OnceLock::new() })
+        Arc::new(Slot { base, suffix, how, segment: OnceLock::new(), is_absent: false, aborted: OnceLock::new() })
     }
 
     fn of(segment: Arc<Segment>, how: Open) -> Arc<Slot> {
         let slot = Slot::new(segment.base(), Suffix::None, how);
         let _ = slot.segment.set(segment);
         slot
+    }
+
+    /// What a reader finds where a partition was not made yet.
+    fn absent(segment: Arc<Segment>) -> Arc<Slot> {
+        let aborted = OnceLock::new();
+        let (base, cell) = (segment.base(), OnceLock::from(segment));
+        Arc::new(Slot { base, suffix: Suffix::None, how: Open::Read, segment: cell, is_absent: true, aborted })
     }
 
     fn open(&self, sys: &Sys, path: &Path) -> io::Result<&Arc<Segment>> {
@@ -127,7 +145,8 @@ impl Log {
     /// Readable at once up to the high watermark that `opening` gives. Nothing is written if the directory was clean.
     ///
     /// # Errors
-    /// `KafkaStorageError` when the disk refuses; damage is not an error, it goes to `report`.
+    /// `KafkaStorageError` when the disk refuses; damage is not an error, it goes to `report`. `RequestTimedOut` when another
+    /// process keeps the partition's lock.
     ///
     /// Source: `org.apache.kafka.storage.internals.log.LogLoader#load`.
     pub fn open(
@@ -138,20 +157,41 @@ impl Log {
         report: &mut Report,
     ) -> Result<Log> {
         let path = dir.path().join(partition.to_string());
-        let loaded = load::load(dir, &partition, &path, &config, opening, report)?;
-        let block = Block::default();
-        block.reset(&loaded.standing);
-        Ok(Log {
-            partition,
-            path,
-            dir: dir.clone(),
+        let begin = |block: Block, loaded: load::Loaded, was_first: bool| Log {
+            was_first,
+            mirrored: Mirrored::new(opening.topic_id),
             wait_rules: WaitRules::of(&config),
-            config: RwLock::new(config),
-            block,
-            lock: AppendLock::Exclusive(SlotToken::ALONE),
+            seen_segments: AtomicU32::new(block.segment_generation()),
             tail: Mutex::new(loaded.tail),
             segments: RwLock::new(loaded.segments),
-        })
+            config: RwLock::new(config.clone()),
+            dir: dir.clone(),
+            partition: partition.clone(),
+            path: path.clone(),
+            block,
+        };
+        let Some(member) = dir.member() else {
+            let loaded = load::load(dir, &partition, &path, &config, opening, report)?;
+            let block = Block::private().map_err(|e| Error::io("making room for a control block", e))?;
+            block.name(opening.topic_id, partition.partition);
+            block.reset(&loaded.standing);
+            let log = begin(block, loaded, true);
+            log.mirror();
+            return Ok(log);
+        };
+        let block = member.block(opening.topic_id, partition.partition)?;
+        let held = member.acquire(&block, &partition)?;
+        let opened = match block.state() {
+            State::Unopened => load::load(dir, &partition, &path, &config, opening, report).map(|loaded| {
+                block.reset(&loaded.standing);
+                begin(block.clone(), loaded, true)
+            }),
+            // Somebody has it open, so the files are as they should be, but for what a dead holder left.
+            State::Open | State::Removed => recover::join(dir, &partition, &path, &config, &block, held.must_recover)
+                .map(|loaded| begin(block.clone(), loaded, false)),
+        };
+        member.release(&block);
+        opened
     }
 
     /// Which partition it is.
@@ -208,8 +248,74 @@ impl Log {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn slots(&self) -> Vec<Arc<Slot>> {
-        self.segments.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    /// The handle on the directory, for whoever is about to take a lock.
+    fn member(&self) -> Result<&Arc<Member>> {
+        self.dir.member().ok_or_else(|| {
+            Error::new(ErrorCode::ReadOnly, format!("{} was opened for reading only", self.dir.path().display()))
+        })
+    }
+
+    /// The segments as they are now, whoever made or removed some.
+    fn slots(&self) -> Result<Vec<Arc<Slot>>> {
+        self.look_for_segments().map_err(|e| Error::io(format_args!("listing {}", self.path.display()), e))?;
+        Ok(self.segments.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect())
+    }
+
+    /// Takes note of segments that other processes began or removed. Costs a comparison when there are none. Whoever looks
+    /// for a record asks after it has seen that the record is there.
+    fn look_for_segments(&self) -> io::Result<()> {
+        let generation = self.block.segment_generation();
+        if self.seen_segments.load(Ordering::Acquire) == generation {
+            return Ok(());
+        }
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.sys().disk.list(&self.path)?;
+        // Files of a segment that is only being begun do not count yet: it may come to nothing.
+        let active = self.block.segment_base();
+        let how = if self.dir.is_read_only() { Open::Read } else { Open::ReadWrite };
+        let mut found = BTreeMap::new();
+        for entry in &entries {
+            if let Some((base, FileKind::Log, Suffix::None)) = crate::segment::parse_name(&entry.name)
+                && base <= active
+            {
+                let known = segments.get(&base).filter(|slot| !slot.is_absent).cloned();
+                let slot = known.unwrap_or_else(|| Slot::new(base, Suffix::None, how));
+                found.insert(base, slot);
+            }
+        }
+        // What a reader found in place of a segment, or instead of any.
+        segments.retain(|base, slot| (slot.suffix != Suffix::None || *base == active) && !found.contains_key(base));
+        found.append(&mut segments);
+        *segments = found;
+        self.seen_segments.store(generation, Ordering::Release);
+        Ok(())
+    }
+
+    /// The list was changed by this process: `generation` counts that.
+    fn note_segments(&self, generation: u32) {
+        let before = generation.wrapping_sub(1);
+        // Where others changed it as well, it is looked at again.
+        let _ = self.seen_segments.compare_exchange(before, generation, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    fn publish_roll(&self, base: Offset) {
+        self.note_segments(self.block.publish_roll(base, || reached(Point::RollTorn)));
+    }
+
+    /// The segment that begins next behind `base`.
+    fn slot_behind(&self, base: Offset) -> Option<Arc<Slot>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.range(base.plus(1)..).next().map(|(_, slot)| slot.clone())
+    }
+
+    /// For a reader: takes over what the writers say by now. Costs a few loads; nothing where nobody writes.
+    pub fn mirror(&self) {
+        if let Some(shared) = self.dir.shared_memory()
+            && self.mirrored.take(shared, &self.block, self.partition.partition)
+        {
+            // Another opening of the directory, with other counts.
+            self.seen_segments.store(self.block.segment_generation().wrapping_sub(1), Ordering::Release);
+        }
     }
 
     fn open_slot<'a>(&self, slot: &'a Slot) -> Result<&'a Arc<Segment>> {
@@ -217,14 +323,14 @@ impl Log {
     }
 
     /// Base offsets of the segments, ascending.
-    pub fn segment_bases(&self) -> Vec<Offset> {
-        self.segments.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    pub fn segment_bases(&self) -> Result<Vec<Offset>> {
+        Ok(self.slots()?.iter().map(|slot| slot.base).collect())
     }
 
     /// Bytes in all `.log` files.
     pub fn size(&self) -> Result<u64> {
         let mut size = 0;
-        for slot in self.slots() {
+        for slot in self.slots()? {
             let segment = self.open_slot(&slot)?;
             size += segment.log_len().map_err(|e| self.io_error("measuring", slot.base, FileKind::Log, e))?;
         }
@@ -244,7 +350,7 @@ impl Log {
     /// Transactions that were given up, in order of their markers.
     pub fn aborted_transactions(&self) -> Result<Vec<AbortedTransaction>> {
         let mut all = Vec::new();
-        for slot in self.slots() {
+        for slot in self.slots()? {
             let found = slot.aborted(self.sys(), &self.path);
             all.extend(found.map_err(|e| self.io_error("reading", slot.base, FileKind::TxnIndex, e))?);
         }
@@ -253,12 +359,12 @@ impl Log {
 
     /// Where the log stands, for the checkpoints.
     pub fn standings(&self) -> Standings {
-        Standings {
-            recovery_point: self.block.flushed(),
-            log_start: self.block.log_start(),
-            first_base: self.segment_bases().first().copied().unwrap_or(Offset::ZERO),
-            high_watermark: self.block.high_watermark(),
-        }
+        Standings::of(&self.block)
+    }
+
+    /// Whether this process found the log as it was left, and no other one had it open already.
+    pub fn was_opened_first(&self) -> bool {
+        self.was_first
     }
 
     /// The error of a log that is closed for writing, if it is.
@@ -304,6 +410,23 @@ impl Log {
                 self.block.log_end()
             ),
         )
+    }
+
+    /// Makes sure that the log is in order up to its end: what a dead holder of the lock left is settled, and what somebody
+    /// else wrote is taken in.
+    pub fn look_at_end(&self) -> Result<()> {
+        self.acquire(&mut self.tail())?.release();
+        Ok(())
+    }
+
+    /// Says to every process that the topic was deleted.
+    pub fn mark_removed(&self) {
+        let mut tail = self.tail();
+        let held = self.acquire(&mut tail);
+        self.block.mark_removed();
+        if let Ok(holding) = held {
+            holding.release();
+        }
     }
 
     /// Begins a leader epoch: batches are stamped with it from now on.

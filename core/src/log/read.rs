@@ -71,6 +71,7 @@ impl Log {
     /// out, with the damage and the offset to go on from.
     pub fn read(&self, fetch: &Fetch, buffer: &mut Vec<u8>) -> Result<Chunk> {
         self.check_position(fetch.from)?;
+        self.look_for_segments().map_err(|e| Error::io(format_args!("listing {}", self.path.display()), e))?;
         let mut from = fetch.from;
         let truncations = self.block.truncation_generation();
         let mut cursor = fetch.cursor.filter(|cursor| cursor.offset == from && cursor.truncations == truncations);

@@ -13,19 +13,57 @@
 //! that finds the need for it, before that does anything else.
 
 use std::io;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
 
 use super::load::{self, Opening, Watermark};
 use super::report::Report;
 use super::tail::{Tail, control_record, invalid};
-use super::{Log, Slot};
+use super::{Log, LogDir, Slot};
+use crate::config::TopicConfig;
 use crate::error::{Error, Result};
 use crate::record::BatchHeader;
 use crate::segment::{FileKind, Found, Scanner, Segment, Suffix};
-use crate::shm::{Dirty, Failure, Operation};
-use crate::sys::{Disk, File, Open};
-use crate::types::{Offset, Position};
+use crate::shm::{Block, Dirty, Failure, Operation};
+use crate::sys::points::{Point, reached};
+use crate::sys::{Disk, File, Open, Sys};
+use crate::types::{Offset, Position, TopicPartition};
+
+/// Opens a log that somebody else has open, or had: as its files are, once what a dead holder of the lock left is settled.
+/// Under the lock.
+pub(super) fn join(
+    dir: &Arc<LogDir>,
+    partition: &TopicPartition,
+    path: &Path,
+    config: &Arc<TopicConfig>,
+    block: &Block,
+    must_recover: bool,
+) -> Result<load::Loaded> {
+    let place = Place { dir, partition, path, config, block };
+    let joined = if must_recover { place.repair() } else { Ok(()) }.and_then(|()| place.derive());
+    match joined {
+        Ok(loaded) => {
+            block.clear_dirty();
+            Ok(loaded)
+        }
+        Err(cause) => Err(Error::io(format_args!("joining {partition}"), cause)),
+    }
+}
+
+/// A log's files and its block, for whoever has the lock.
+struct Place<'a> {
+    dir: &'a Arc<LogDir>,
+    partition: &'a TopicPartition,
+    path: &'a Path,
+    config: &'a Arc<TopicConfig>,
+    block: &'a Block,
+}
 
 impl Log {
+    fn place<'a>(&'a self, config: &'a Arc<TopicConfig>) -> Place<'a> {
+        Place { dir: &self.dir, partition: &self.partition, path: &self.path, config, block: &self.block }
+    }
+
     /// Replays the batches between what this process has seen and `to` into its derived state. Costs a comparison when
     /// there are none.
     pub(super) fn catch_up(&self, tail: &mut Tail, to: Offset) -> Result<()> {
@@ -56,28 +94,50 @@ impl Log {
 
     /// Goes on in the segment that somebody else began.
     fn follow_roll(&self, tail: &mut Tail) -> io::Result<()> {
-        let next = Segment::open(self.sys(), &self.path, tail.caught_up, Suffix::None, Open::ReadWrite)
-            .map_err(|e| invalid(format!("nothing follows offset {} ({e})", tail.caught_up)))?;
-        self.begin_segment(tail, next);
+        self.look_for_segments()?;
+        let next = self.slot_behind(tail.segment.base());
+        let next = next.ok_or_else(|| invalid(format!("no segment follows offset {}", tail.caught_up)))?;
+        let segment = next.open(self.sys(), &self.path)?.clone();
+        let file = segment.log().stat()?;
+        tail.begin(segment, (file.device, file.inode), &self.config(), self.sys());
+        tail.has_snapshots = true; // whoever began it wrote one
         Ok(())
+    }
+
+    /// Brings this process to where the log is, behind somebody else who had the lock. Under the lock.
+    pub(super) fn take_over(&self, tail: &mut Tail) -> Result<()> {
+        if self.member()?.has_lost_descriptors() || !self.is_still(tail) {
+            return Err(Error::new(
+                crate::error::ErrorCode::Locked,
+                format!(
+                    "{}: the descriptors of this handle were closed behind its back; open the directory again",
+                    self.partition
+                ),
+            ));
+        }
+        let caught_up = self.replay(tail, self.block.log_end());
+        let caught_up = caught_up.and_then(|()| tail.segment.look_again());
+        // What was not seen yet may be deleted by now.
+        caught_up.or_else(|_| self.derive_again(tail)).map_err(|e| {
+            Error::io(format_args!("catching up with what others appended to {}", self.partition), e)
+        })
+    }
+
+    /// Whether the descriptor of the active segment is the file that was opened.
+    fn is_still(&self, tail: &Tail) -> bool {
+        let found = tail.segment.log().stat();
+        found.is_ok_and(|found| (found.device, found.inode) == tail.file && found.len >= tail.position.0)
     }
 
     /// Cleans up behind a holder that died. Under the lock.
     pub(super) fn recover(&self, tail: &mut Tail) -> Result<()> {
-        self.block.count_recovery();
-        let found = self.block.dirty();
-        let argument = self.block.dirty_argument();
-        let result = match found {
-            Dirty::Append => self.recover_append(),
-            Dirty::Roll => self.recover_roll(argument),
-            // Nothing was begun, or everything is derived from the files below.
-            Dirty::Clean | Dirty::Truncate | Dirty::Swap | Dirty::Recover => Ok(()),
-        };
-        let result = result.and_then(|()| self.derive_again(tail)).map_err(|e| {
+        let config = self.config();
+        let result = self.place(&config).repair().and_then(|()| self.derive_again(tail)).map_err(|e| {
             (e.raw_os_error().unwrap_or(libc::EIO), Error::io(format_args!("recovering {}", self.partition), e))
         });
         match result {
             Ok(()) => {
+                reached(Point::Recovered);
                 self.block.clear_dirty();
                 Ok(())
             }
@@ -89,20 +149,60 @@ impl Log {
         }
     }
 
+    /// Derives everything that this process knows of the log from its files, bounded by what is committed. Under the lock.
+    pub(super) fn derive_again(&self, tail: &mut Tail) -> io::Result<()> {
+        let config = self.config();
+        let loaded = self.place(&config).derive()?;
+        *self.segments.write().unwrap_or_else(PoisonError::into_inner) = loaded.segments;
+        *tail = loaded.tail;
+        self.note_segments(self.block.bump_segment_generation());
+        Ok(())
+    }
+
+    /// Makes `segment` the one that is appended to, in this process.
+    pub(super) fn begin_segment(&self, tail: &mut Tail, segment: Segment) -> io::Result<()> {
+        let base = segment.base();
+        let file = segment.log().stat()?;
+        let segment = Arc::new(segment);
+        let slot = Slot::of(segment.clone(), Open::ReadWrite);
+        self.segments.write().unwrap_or_else(PoisonError::into_inner).insert(base, slot);
+        tail.begin(segment, (file.device, file.inode), &self.config(), self.sys());
+        Ok(())
+    }
+}
+
+impl Place<'_> {
+    fn sys(&self) -> &Sys {
+        self.dir.sys()
+    }
+
+    /// Settles what a dead holder was in the middle of.
+    fn repair(&self) -> io::Result<()> {
+        self.block.count_recovery();
+        match self.block.dirty() {
+            Dirty::Append => self.recover_append(),
+            Dirty::Roll => self.recover_roll(self.block.dirty_argument()),
+            // Nothing was begun, or everything is derived from the files below.
+            Dirty::Clean | Dirty::Truncate | Dirty::Swap | Dirty::Recover => Ok(()),
+        }
+    }
+
     /// What lies behind the committed position was never acknowledged. It is cut, but only once the committed position
     /// has been found to be the end of a batch: a word in memory alone cuts nothing.
     fn recover_append(&self) -> io::Result<()> {
         let commit = self.block.commit();
         let base = self.block.segment_base();
-        let segment = Segment::open(self.sys(), &self.path, base, Suffix::None, Open::ReadWrite)?;
+        let segment = Segment::open(self.sys(), self.path, base, Suffix::None, Open::ReadWrite)?;
         let end = base.plus(i64::from(commit.relative));
         if !Self::ends_at(&segment, commit.position, end)? {
             return Err(invalid(format!("position {} of {base} is not the end of offset {end}", commit.position)));
         }
         if segment.log_len()? > commit.position.0 {
+            self.block.count_cut();
             segment.log().set_len(commit.position.0)?;
             // Synced, so that no part of it can come back behind what is written there next.
             segment.sync_log()?;
+            reached(Point::RecoveryCut);
         }
         self.block.publish_commit(commit.position, end);
         Ok(())
@@ -125,7 +225,7 @@ impl Log {
     fn recover_roll(&self, base: Offset) -> io::Result<()> {
         match self.sys().disk.stat(&self.path.join(crate::segment::file_name(base, FileKind::Log, Suffix::None))) {
             Ok(_) if self.block.segment_base() != base => {
-                self.block.publish_roll(base);
+                self.block.publish_roll(base, || {});
                 Ok(())
             }
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
@@ -133,32 +233,32 @@ impl Log {
         }
     }
 
-    /// Derives everything that this process knows of the log from its files, bounded by what is committed.
-    fn derive_again(&self, tail: &mut Tail) -> io::Result<()> {
+    fn derive(&self) -> io::Result<load::Loaded> {
         let mut report = Report::default();
-        let opening = Opening { leader_epoch: self.block.leader_epoch(), watermark: Watermark::LogEnd };
-        let config = self.config();
-        let loaded = load::load_again(&self.dir, &self.partition, &self.path, &config, opening, &mut report)
-            .map_err(|e| invalid(e.message()))?;
-        let end = self.block.log_end();
-        if loaded.standing.log_end != end && self.block.dirty() != Dirty::Recover {
+        let opening = Opening {
+            leader_epoch: self.block.leader_epoch(),
+            watermark: Watermark::LogEnd,
+            topic_id: self.block.named().0,
+        };
+        let log_start = self.block.log_start();
+        let mut loaded =
+            load::load_again(self.dir, self.partition, self.path, self.config, opening, log_start, &mut report)
+                .map_err(|e| invalid(e.message()))?;
+        let (end, commit) = (self.block.log_end(), self.block.commit());
+        let found = &loaded.standing;
+        let is_all = found.segment_base == self.block.segment_base() && found.position == commit.position;
+        if found.log_end < end && is_all {
+            // The offsets between are given to nobody: what had them was lost before the log was opened.
+            loaded.tail.caught_up = end;
+            loaded.tail.must_roll = true;
+            return Ok(loaded);
+        }
+        if found.log_end != end && self.block.dirty() != Dirty::Recover {
             return Err(invalid(format!(
                 "the files end at offset {} and {end} was committed",
                 loaded.standing.log_end
             )));
         }
-        *self.segments.write().unwrap_or_else(std::sync::PoisonError::into_inner) = loaded.segments;
-        *tail = loaded.tail;
-        self.block.bump_segment_generation();
-        Ok(())
-    }
-
-    /// Makes `segment` the one that is appended to, in this process.
-    pub(super) fn begin_segment(&self, tail: &mut Tail, segment: Segment) {
-        let base = segment.base();
-        let segment = std::sync::Arc::new(segment);
-        let slot = Slot::of(segment.clone(), Open::ReadWrite);
-        self.segments.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(base, slot);
-        tail.begin(segment, &self.config(), self.sys());
+        Ok(loaded)
     }
 }

@@ -15,6 +15,7 @@ use super::{Log, Slot};
 use crate::config::TopicConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::segment::{FileKind, Suffix, file_name};
+use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, File};
 use crate::types::{Offset, TimestampMs};
 
@@ -66,7 +67,7 @@ impl Log {
         mut goes: impl FnMut(TimestampMs, Option<Offset>, u64) -> bool,
     ) -> Result<()> {
         let end = self.block.log_end();
-        let slots = self.slots();
+        let slots = self.slots()?;
         let visible = self.block.high_watermark();
         let mut doomed = 0;
         for (index, slot) in slots.iter().enumerate() {
@@ -109,7 +110,8 @@ impl Log {
     }
 
     fn remove_first(&self, doomed: &[Arc<Slot>], expired: &mut Expired, config: &TopicConfig) -> Result<()> {
-        let (Some(last), bases) = (doomed.last(), self.segment_bases()) else {
+        let bases = self.segment_bases()?;
+        let Some(last) = doomed.last() else {
             return Ok(());
         };
         let new_start = bases.iter().find(|base| **base > last.base).copied().unwrap_or(self.block.log_end());
@@ -117,11 +119,14 @@ impl Log {
         let mut tail = self.tail();
         let holding = self.acquire(&mut tail)?;
         let result = self.rename_segments(doomed, expired);
+        self.block.set_first_base(new_start);
         if tail.epochs.truncate_from_start(new_start) {
             // The file follows with the next epoch; until then it says more than there is, which is harmless.
         }
         holding.release();
         drop(tail);
+        // No disk is waited for under the lock. What a power cut brings back lies below the log start.
+        let result = result.and_then(|()| self.sys().disk.sync_dir(&self.path));
         result.map_err(|e| Error::io(format_args!("deleting old segments of {}", self.partition), e))?;
         expired.segments += doomed.len();
         expired.remove_at = Some(TimestampMs(self.sys().clock.now().0.saturating_add(config.file_delete_delay_ms)));
@@ -131,19 +136,23 @@ impl Log {
     fn rename_segments(&self, doomed: &[Arc<Slot>], expired: &mut Expired) -> io::Result<()> {
         let disk = &self.sys().disk;
         for slot in doomed {
-            self.block.bump_segment_generation();
             self.segments.write().unwrap_or_else(PoisonError::into_inner).remove(&slot.base);
             for kind in FileKind::OF_SEGMENT.into_iter().chain([FileKind::Snapshot]) {
                 let from = self.path.join(file_name(slot.base, kind, Suffix::None));
                 let to = self.path.join(file_name(slot.base, kind, Suffix::Deleted));
                 match disk.rename(&from, &to) {
-                    Ok(()) => expired.files.push(to),
+                    Ok(()) => {
+                        expired.files.push(to);
+                        reached(Point::DeleteRenamed);
+                    }
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                     Err(e) => return Err(e),
                 }
             }
         }
-        disk.sync_dir(&self.path)
+        // Behind the last rename, so that whoever looks again finds none of them.
+        self.note_segments(self.block.bump_segment_generation());
+        Ok(())
     }
 
     /// Moves the log start offset to `to`, durably. Records below are gone for every reader.
@@ -155,6 +164,7 @@ impl Log {
             self.dir.take_back_log_start(&self.partition, standings.log_start, self.block.log_start());
             return Err(error);
         }
+        reached(Point::LogStartRaised);
         if self.block.raise_log_start(to) {
             let mut tail = self.tail();
             let holding = self.acquire(&mut tail)?;

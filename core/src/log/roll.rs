@@ -11,12 +11,20 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::record::BatchHeader;
 use crate::segment::{Cadence, FileKind, Segment, Suffix, file_name};
 use crate::shm::Dirty;
+use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, File, Open, Sys};
 use crate::types::{Offset, Position};
 
 impl Tail {
     /// Begins `segment`, which is empty.
-    pub(super) fn begin(&mut self, segment: std::sync::Arc<Segment>, config: &TopicConfig, sys: &Sys) {
+    pub(super) fn begin(
+        &mut self,
+        segment: std::sync::Arc<Segment>,
+        file: (u64, u64),
+        config: &TopicConfig,
+        sys: &Sys,
+    ) {
+        self.file = file;
         self.caught_up = segment.base();
         self.position = Position::ZERO;
         self.cadence = Cadence::new(segment.base());
@@ -121,9 +129,9 @@ impl Log {
             log.set_len(self.config().segment_bytes as u64)?;
         }
         let new = Segment::open(self.sys(), &self.path, base, Suffix::None, Open::ReadWrite)?;
-        self.block.publish_roll(base);
-        self.begin_segment(tail, new);
-        Ok(())
+        reached(Point::RollCreated);
+        self.publish_roll(base);
+        self.begin_segment(tail, new)
     }
 
     fn snapshot_at(&self, tail: &mut Tail, base: Offset) -> io::Result<()> {

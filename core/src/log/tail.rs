@@ -19,6 +19,8 @@ pub(super) struct Tail {
     pub(super) caught_up: Offset,
     /// The active segment.
     pub(super) segment: Arc<Segment>,
+    /// Device and inode of its file.
+    pub(super) file: (u64, u64),
     /// End of its last batch.
     pub(super) position: Position,
     pub(super) cadence: Cadence,

@@ -11,6 +11,7 @@ use super::{LEADER_EPOCHS, Log, Slot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::segment::{FileKind, Found, Scanner, Segment, Suffix, file_name};
 use crate::shm::Dirty;
+use crate::sys::points::{Point, reached};
 use crate::sys::{Disk, File, Open, write_atomically};
 use crate::types::{Offset, Position};
 
@@ -30,14 +31,23 @@ impl Log {
             ));
         }
         self.dir.begin_writing()?;
+        // Both locks: a flush must not speak of bytes that are replaced meanwhile.
+        let flushing = self.lock_flush(None)?;
         let mut tail = self.tail();
         let holding = self.acquire(&mut tail)?;
         self.block.set_dirty(Dirty::Truncate, to);
         self.block.bump_truncation_generation();
+        reached(Point::Truncating);
         let result = self.cut_files(to).and_then(|()| {
-            let opening = Opening { leader_epoch: self.block.leader_epoch(), watermark: Watermark::LogEnd };
+            reached(Point::Truncated);
+            let opening = Opening {
+                leader_epoch: self.block.leader_epoch(),
+                watermark: Watermark::LogEnd,
+                topic_id: self.block.named().0,
+            };
             let mut report = Report::default();
-            load::load_again(&self.dir, &self.partition, &self.path, &self.config(), opening, &mut report)
+            let log_start = self.block.log_start().min(to);
+            load::load_again(&self.dir, &self.partition, &self.path, &self.config(), opening, log_start, &mut report)
                 .map_err(|e| super::tail::invalid(e.message()))
         });
         let outcome = match result {
@@ -53,12 +63,13 @@ impl Log {
             Err(e) => Err(Error::io(format_args!("truncating {}", self.partition), e)),
         };
         holding.release();
+        drop(flushing);
         outcome
     }
 
     fn cut_files(&self, to: Offset) -> io::Result<()> {
         let disk = &self.sys().disk;
-        let mut slots = self.slots();
+        let mut slots = self.slots().map_err(|e| super::tail::invalid(e.message()))?;
         // From the end, so that an interruption leaves a log without a hole.
         while slots.len() > 1 && slots.last().is_some_and(|slot| slot.base >= to) {
             let Some(slot) = slots.pop() else { break };

@@ -4,13 +4,13 @@
 //! (`os`). There is one replica so far, and it is in sync with itself; copying to others will be a duty of whoever waits, in
 //! [`Replica::wait`]. What needs a change of the metadata is returned as an outcome and carried out above, with no lock held.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
 use crate::config::Durability;
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Appended, Batch, Log};
+use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Sys, Wait};
 use crate::types::{LeaderEpoch, Offset, TimestampMs};
 
@@ -28,26 +28,15 @@ pub enum Need {
 pub struct Replica {
     log: Log,
     sys: Sys,
-    /// Woken with every partition of the directory: what a consumer of many partitions sleeps on.
-    bell: Arc<crate::shm::Bell>,
     /// A flush was asked for and has not begun.
     flush_due: AtomicBool,
-    /// The epoch must rise before the next append, because readers may have seen records that recovery did not find.
-    epoch_due: AtomicBool,
     removed: AtomicBool,
 }
 
 impl Replica {
     /// Makes the replica of a log that was just opened.
-    pub fn new(log: Log, sys: Sys, bell: Arc<crate::shm::Bell>) -> Self {
-        Replica {
-            log,
-            sys,
-            bell,
-            flush_due: AtomicBool::new(false),
-            epoch_due: AtomicBool::new(false),
-            removed: AtomicBool::new(false),
-        }
+    pub fn new(log: Log, sys: Sys) -> Self {
+        Replica { log, sys, flush_due: AtomicBool::new(false), removed: AtomicBool::new(false) }
     }
 
     /// Monotonic time, as deadlines count it.
@@ -67,19 +56,19 @@ impl Replica {
 
     /// Says that the epoch must rise before anything is appended: readers may have seen what is gone.
     pub fn require_epoch(&self) {
-        self.epoch_due.store(true, Ordering::Release);
+        self.log.block().set_epoch_due(true);
     }
 
     /// The epoch that the next append needs, if it is not the current one: for the controller to record.
     pub fn epoch_needed(&self) -> Option<LeaderEpoch> {
-        let due = self.epoch_due.load(Ordering::Acquire);
+        let due = self.log.block().is_epoch_due();
         due.then(|| LeaderEpoch(self.log.block().leader_epoch().0 + 1))
     }
 
     /// Begins an epoch that the controller has recorded.
     pub fn begin_epoch(&self, epoch: LeaderEpoch) -> Result<()> {
         self.log.begin_epoch(epoch)?;
-        self.epoch_due.store(false, Ordering::Release);
+        self.log.block().set_epoch_due(false);
         Ok(())
     }
 
@@ -102,6 +91,7 @@ impl Replica {
     pub fn append(&self, batch: Batch<'_>) -> Result<Appended> {
         self.check_exists()?;
         let appended = self.log.append(batch)?;
+        reached(Point::Appended);
         if !appended.is_duplicate {
             self.raise_high_watermark();
             let unflushed = self.log.block().log_end().0 - self.log.block().flushed().0;
@@ -153,10 +143,16 @@ impl Replica {
     pub fn announce(&self) {
         let block = self.log.block();
         if block.announce_data() {
+            block.count_wake();
             self.sys.wait.wake_all(block.data_sequence());
         }
-        if self.bell.ring() {
-            self.sys.wait.wake_all(self.bell.word());
+        // Woken with every partition of the directory: what a consumer of many partitions sleeps on.
+        if let Some(member) = self.log.dir().member() {
+            let bell = member.control().bell();
+            if bell.ring() {
+                block.count_wake();
+                self.sys.wait.wake_all(bell.word());
+            }
         }
     }
 
@@ -172,6 +168,17 @@ impl Replica {
             return None;
         }
         Some(Duration::from_millis(self.log.config().flush_within_ms().clamp(0, i64::from(i32::MAX)) as u64))
+    }
+
+    /// Does what somebody who died may have left undone: recovers, flushes, shows.
+    ///
+    /// # Errors
+    /// Those of recovering and flushing.
+    pub fn look_after(&self) -> Result<()> {
+        self.log.look_at_end()?;
+        self.log.flush(self.log.block().log_end(), None)?;
+        self.raise_high_watermark();
+        Ok(())
     }
 
     /// Carries out what [`claim_flush`](Self::claim_flush) arranged.

@@ -59,6 +59,16 @@ impl Entries {
         self.len() == 0
     }
 
+    /// Looks whether another process has added entries.
+    pub fn look_again(&self) -> io::Result<()> {
+        if let Place::Disk { file, .. } = &self.place {
+            let count = file.stat()?.len / self.width as u64;
+            // Only up: the one appender, who may be adding at this moment, counts for itself.
+            self.count.fetch_max(count as u32, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
     /// How many entries there are in front of those that are all zero, which were set aside for later. A first entry of
     /// zeros is one when it is alone.
     pub fn used(&self) -> io::Result<u32> {

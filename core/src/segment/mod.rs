@@ -29,7 +29,7 @@ pub use time_index::{TimeEntry, TimeIndex};
 pub use transaction_index::{AbortedTransaction, TransactionIndex};
 
 use crate::record::{BatchHeader, HEADER_BYTES};
-use crate::sys::{AnyFile, Disk, File, Open, SimDisk, Sys, read_exact_at};
+use crate::sys::{AnyFile, Disk, File, Open, SimDisk, Sys, read_exact_at, write_all_at};
 use crate::types::{Offset, Position, TimestampMs};
 
 /// A segment of a partition. Shared by readers and the one appender.
@@ -137,6 +137,47 @@ impl Segment {
         let _ = self.time_index.set(time_index);
     }
 
+    /// Looks whether another process has added to the indexes, where they are open.
+    pub fn look_again(&self) -> io::Result<()> {
+        if let Some(index) = self.offset_index.get() {
+            index.look_again()?;
+        }
+        self.time_index.get().map_or(Ok(()), TimeIndex::look_again)
+    }
+
+    /// Writes what lies in `[from, to)` once more, unchanged, flushes it and drops it from the cache: after a flush that may
+    /// have failed the cache shows pages that were never written and calls them clean.
+    pub fn settle(&self, from: Position, to: Position) -> io::Result<()> {
+        let mut at = from.0;
+        let mut chunk = vec![0; to.0.saturating_sub(at).min(1 << 20) as usize];
+        while at < to.0 {
+            let want = chunk.len().min((to.0 - at) as usize);
+            let read = read_exact_at(&self.log, &mut chunk[..want], at)?;
+            if read == 0 {
+                break;
+            }
+            write_all_at(&self.log, &chunk[..read], at)?;
+            at += read as u64;
+        }
+        self.sync_log()?;
+        // Advice only: where it is not taken, whoever checks reads the cache, as Kafka does.
+        let _ = self.log.drop_cache(from.0, to.0.saturating_sub(from.0));
+        Ok(())
+    }
+
+    /// Where the first batch begins that has an offset at or above `offset`, header by header; `to` where there is none.
+    pub fn position_of(&self, offset: Offset, to: Position) -> io::Result<Position> {
+        let mut scanner = Scanner::new(&self.log, Position::ZERO, to);
+        let mut from = Position::ZERO;
+        while let Found::Batch(_, header) = scanner.next_header()? {
+            if header.last_offset() >= offset {
+                break;
+            }
+            from = scanner.position();
+        }
+        Ok(from)
+    }
+
     /// The transaction index, read anew: it is small, and rare.
     pub fn transaction_index(&self) -> TransactionIndex {
         TransactionIndex::new(&self.sys, self.path(FileKind::TxnIndex))
@@ -180,6 +221,7 @@ impl Segment {
     /// The greatest timestamp in the segment, from the time index and the batches that it does not cover; `None` when no
     /// record has one. Reading ends at `end`.
     pub fn largest_timestamp(&self, end: Position) -> io::Result<Option<TimestampMs>> {
+        self.look_again()?;
         let mut largest = self.time_index()?.last()?.map(|entry| entry.timestamp);
         let from = self.offset_index()?.last()?.map_or(Position::ZERO, |entry| entry.position);
         let mut scanner = Scanner::new(&self.log, from, end);

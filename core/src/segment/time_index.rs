@@ -59,6 +59,13 @@ impl TimeIndex {
         self.entries.len()
     }
 
+    /// Looks whether another process has added entries.
+    pub fn look_again(&self) -> io::Result<()> {
+        self.entries.look_again()?;
+        self.latest.store(UNREAD, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// How many there are in front of those that were set aside for later.
     pub fn used(&self) -> io::Result<u32> {
         self.entries.used()

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   0  lock u32 · dirty u32 · dirty_arg u64 · fail u32 · last_slot u32 · last_gen u32 · state u32 · isr u64
-//!      · appends u64 · bytes u64 · since u64
+//!      · appends u64 · bytes u64 · (8)
 //!  64  seg_base u64 · commit u64 · leo u64 · hw u64 · log_start u64 · unstable u64 · flushed u64 · first_base u64
 //! 128  data_seq u32 · data_wait u32 · flush_lock u32 · flush_seq u32 · flush_wait u32 · flush_state u32 · flushes u64
 //!      · flush_ns u64 · lock_waits u32 · wakes u32 · flush_since u64 · (8)
@@ -36,8 +36,7 @@ pub struct ControlBlock {
     isr: AtomicU64,
     appends: AtomicU64,
     bytes: AtomicU64,
-    /// When the lock was last taken after a wait, in ns of the monotonic clock: for messages.
-    since: AtomicU64,
+    _line_0: AtomicU64,
 
     seg_base: AtomicU64,
     commit: AtomicU64,
@@ -286,6 +285,11 @@ impl ControlBlock {
         self.epoch_due.store(u32::from(due), Ordering::Release);
     }
 
+    /// Who has the lock, as its word; 0 for nobody.
+    pub fn holder(&self) -> u32 {
+        self.lock.load(Ordering::Acquire)
+    }
+
     /// Slot and generation of whoever held the lock last.
     pub(super) fn last_holder(&self) -> (u32, u32) {
         (self.last_slot.load(Ordering::Relaxed), self.last_gen.load(Ordering::Relaxed))
@@ -297,16 +301,10 @@ impl ControlBlock {
         self.last_gen.store(generation, Ordering::Relaxed);
     }
 
-    /// When the lock was last taken after a wait, in ns of the monotonic clock.
-    pub(super) fn held_since(&self) -> u64 {
-        self.since.load(Ordering::Relaxed)
-    }
-
-    /// Counts a wait for the lock, which ended at `now`.
-    pub(super) fn count_wait(&self, waited_ns: u64, now: u64) {
+    /// Counts a wait for the lock.
+    pub(super) fn count_wait(&self, waited_ns: u64) {
         self.lock_waits.fetch_add(1, Ordering::Relaxed);
         self.lock_wait_ns.fetch_add(waited_ns, Ordering::Relaxed);
-        self.since.store(now, Ordering::Relaxed);
     }
 
     /// Counts an append. Under the lock, so it needs no exchange.
@@ -360,13 +358,15 @@ impl ControlBlock {
     }
 
     /// Takes over what another block says to a reader: for those who may not write the shared words. The other one may
-    /// change meanwhile; the watermark is taken first, so that everything below it is in the rest.
-    pub fn mirror(&self, other: &ControlBlock) {
+    /// change meanwhile; the watermark is taken first, so that everything below it is in the rest. `epoch` tells one
+    /// history of the log from another.
+    pub fn mirror(&self, other: &ControlBlock, epoch: u32) {
         let hw = other.hw.load(Ordering::Acquire);
         let log_start = other.log_start.load(Ordering::Acquire);
         for (ours, theirs) in [
             (&self.unstable, &other.unstable),
             (&self.seg_base, &other.seg_base),
+            (&self.commit, &other.commit),
             (&self.flushed, &other.flushed),
             (&self.first_base, &other.first_base),
         ] {
@@ -375,13 +375,14 @@ impl ControlBlock {
         self.leo.store(other.leo.load(Ordering::Acquire).max(hw), Ordering::Release);
         for (ours, theirs) in [
             (&self.seg_gen, &other.seg_gen),
-            (&self.trunc_gen, &other.trunc_gen),
             (&self.leader_epoch, &other.leader_epoch),
             (&self.fail, &other.fail),
             (&self.state, &other.state),
         ] {
             ours.store(theirs.load(Ordering::Acquire), Ordering::Release);
         }
+        let truncations = other.trunc_gen.load(Ordering::Acquire) & 0xffff;
+        self.trunc_gen.store(epoch << 16 | truncations, Ordering::Release);
         self.log_start.store(log_start, Ordering::Release);
         self.hw.store(hw.max(log_start), Ordering::Release);
     }
@@ -442,16 +443,31 @@ impl ControlBlock {
     pub fn publish_commit(&self, position: Position, log_end: Offset) {
         let base = self.segment_base();
         self.commit.store(commit_word(base, position, log_end), Ordering::Release);
+        self.publish_log_end(log_end);
+    }
+
+    /// As [`publish_commit`](Self::publish_commit), with `between` done between its two stores: whoever dies there has
+    /// appended.
+    pub fn publish_commit_around(&self, position: Position, log_end: Offset, between: impl FnOnce()) {
+        self.commit.store(commit_word(self.segment_base(), position, log_end), Ordering::Release);
+        between();
+        self.publish_log_end(log_end);
+    }
+
+    fn publish_log_end(&self, log_end: Offset) {
         self.leo.store(log_end.0 as u64, Ordering::Release);
     }
 
-    /// Makes a new segment the active one. Under the lock, with `dirty` set.
-    pub fn publish_roll(&self, base: Offset) {
-        // Before the words change, so that a reader that keeps descriptors looks again.
-        self.seg_gen.fetch_add(1, Ordering::Release);
+    /// Makes a new segment the active one. Under the lock, with `dirty` set. Returns how often the list has changed.
+    /// `between` is done between the two words that say so: whoever dies there leaves them torn.
+    pub fn publish_roll(&self, base: Offset, between: impl FnOnce()) -> u32 {
         self.seg_base.store(base.0 as u64, Ordering::Release);
+        between();
         self.commit.store(commit_word(base, Position::ZERO, base), Ordering::Release);
+        // Before anything in the segment is seen: whoever sees a record of it sees that the list has changed.
+        let generation = self.bump_segment_generation();
         self.leo.store(base.0 as u64, Ordering::Release);
+        generation
     }
 
     /// The next offset to be assigned.
@@ -523,9 +539,9 @@ impl ControlBlock {
         self.seg_gen.load(Ordering::Acquire)
     }
 
-    /// Says that the segment list changed.
-    pub fn bump_segment_generation(&self) {
-        self.seg_gen.fetch_add(1, Ordering::Release);
+    /// Says that the segment list changed; returns the count.
+    pub fn bump_segment_generation(&self) -> u32 {
+        self.seg_gen.fetch_add(1, Ordering::AcqRel).wrapping_add(1)
     }
 
     /// Counts truncations.

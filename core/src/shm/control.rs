@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::bell::Bell;
 use super::block::ControlBlock;
+use crate::sys::points::{Point, reached};
 use crate::sys::{Mapping, Words};
 use crate::types::Uuid;
 
@@ -63,7 +64,9 @@ struct Header {
     metadata_since: AtomicU64,
     attached: AtomicU64,
     deaths: AtomicU64,
-    _line_2: [AtomicU64; 2],
+    /// What the slots' own counts are added to: nobody of this instance has a generation that one of another had.
+    generations: AtomicU32,
+    _line_2: [AtomicU32; 3],
     bell: Bell,
     _line_3: [AtomicU64; 7],
     turns: Bell,
@@ -156,9 +159,7 @@ impl Control {
         header.block_bytes.store(size_of::<ControlBlock>() as u32, Ordering::Release);
         header.boot.store(boot, Ordering::Release);
         self.set_directory_id(directory_id);
-        for slot in 0..SLOTS {
-            self.slot(slot).generation.store(generations, Ordering::Release);
-        }
+        header.generations.store(generations, Ordering::Release);
         header.instance.store(instance, Ordering::Release);
         header.magic.store(MAGIC, Ordering::Release);
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = (HashMap::new(), 0);
@@ -170,6 +171,15 @@ impl Control {
         for (word, bytes) in self.header().directory_id.iter().zip(id.0.chunks(8)) {
             word.store(bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), Ordering::Release);
         }
+    }
+
+    /// Whose memory it is.
+    pub fn directory_id(&self) -> Uuid {
+        let mut id = [0; 16];
+        for (word, bytes) in self.header().directory_id.iter().zip(id.chunks_mut(8)) {
+            bytes.copy_from_slice(&word.load(Ordering::Acquire).to_be_bytes());
+        }
+        Uuid(id)
     }
 
     /// Whether this is memory of the layout that this version knows; the error says what it is instead.
@@ -217,6 +227,14 @@ impl Control {
             return 0;
         }
         self.header().instance.load(Ordering::SeqCst)
+    }
+
+    /// What the file says of that, read past the mapping.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn instance_in_file(&self) -> io::Result<u64> {
+        self.map.read_word(std::mem::offset_of!(Header, instance) as u64)
     }
 
     /// Rung with every change that readers may wait for.
@@ -330,14 +348,16 @@ impl Control {
 
     /// Generation of a slot. A slot that there is not has none that anybody holds.
     pub fn generation(&self, slot: u32) -> Option<u32> {
-        (slot < SLOTS).then(|| self.slot(slot).generation.load(Ordering::Acquire))
+        let base = self.header().generations.load(Ordering::Acquire);
+        (slot < SLOTS).then(|| base.wrapping_add(self.slot(slot).generation.load(Ordering::Acquire)))
     }
 
     /// Takes a slot whose byte is held: nobody who had it before is it any more.
     pub fn enter(&self, slot: u32, visitor: &Visitor) -> u32 {
         let record = self.slot(slot);
         // AcqRel: whoever sees the new generation sees that the kernel had released the byte.
-        let generation = record.generation.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
+        let count = record.generation.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
+        let generation = self.header().generations.load(Ordering::Acquire).wrapping_add(count);
         record.pid.store(visitor.pid, Ordering::Relaxed);
         record.namespace.store(visitor.namespace, Ordering::Relaxed);
         record.since_ms.store(visitor.since_ms as u64, Ordering::Relaxed);
@@ -435,6 +455,7 @@ impl Control {
         self.map.reserve((BLOCKS_AT + (index as usize + 1) * size_of::<ControlBlock>()) as u64)?;
         let block = self.block(index);
         block.name(topic_id, partition);
+        reached(Point::BlockNamed);
         // Release: whoever counts it finds its name.
         self.header().blocks.store(index + 1, Ordering::Release);
         Ok(block)

@@ -113,7 +113,7 @@ impl AppendLock {
         around: &impl Around,
     ) -> Result<Held, Refused> {
         let before = match self {
-            AppendLock::Futex => take(&block.lock, token, patience, around, |ns, now| block.count_wait(ns, now))?,
+            AppendLock::Futex => take(&block.lock, token, patience, around, |ns| block.count_wait(ns))?,
             AppendLock::Ofd => take_kernel_lock(block, index, token, patience, around)?,
         };
         if before != 0 {
@@ -153,7 +153,7 @@ fn take(
     token: SlotToken,
     patience: Duration,
     around: &impl Around,
-    count_wait: impl FnOnce(u64, u64),
+    count_wait: impl FnOnce(u64),
 ) -> Result<u32, Refused> {
     // Acquire: O1.
     match word.compare_exchange(0, token.word(), Ordering::Acquire, Ordering::Relaxed) {
@@ -168,7 +168,7 @@ fn take_slowly(
     token: SlotToken,
     patience: Duration,
     around: &impl Around,
-    count_wait: impl FnOnce(u64, u64),
+    count_wait: impl FnOnce(u64),
 ) -> Result<u32, Refused> {
     let own = token.word();
     let began = around.now();
@@ -222,8 +222,7 @@ fn take_slowly(
             return Err(Refused::TimedOut { holder, waited_ns: now - began });
         }
     };
-    let now = around.now();
-    count_wait(now.saturating_sub(began), now);
+    count_wait(around.now().saturating_sub(began));
     Ok(taken)
 }
 
@@ -243,8 +242,7 @@ fn take_kernel_lock(
             let mark = if has_waited { WAITERS } else { 0 };
             let before = block.lock.swap(token.word() | mark, Ordering::Acquire);
             if has_waited {
-                let now = around.now();
-                block.count_wait(now.saturating_sub(began), now);
+                block.count_wait(around.now().saturating_sub(began));
             }
             return Ok(before);
         }

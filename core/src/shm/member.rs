@@ -1,15 +1,23 @@
 //! An attached handle: its slot, and how it sees that others live.
 
+#![allow(unsafe_code, reason = "closing a descriptor only in the process that opened it")]
+
 use std::fmt;
 use std::io;
-use std::sync::atomic::AtomicU32;
+use std::mem::ManuallyDrop;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::control::{Block, Control, SLOTS, Visitor};
+use super::control::{Block, Control, MAPPED_BYTES, SLOTS, Visitor};
 use super::lock::{AppendLock, Around, Held, Refused, SlotToken};
 use crate::error::{Error, ErrorCode, Result};
-use crate::sys::{AnyFile, Clock, File, LockKind, LockRange, Locks, Sys, Wait, Woken, generation};
+use crate::sys::points::{Point, reached};
+use crate::sys::{
+    AnyFile, Clock, Disk, File, LockKind, LockRange, Locks, Mapping, Open, SimDisk, Sys, Wait, Woken, generation,
+    keep_open_in_child,
+};
 use crate::types::Uuid;
 
 /// Something that one handle of a directory does at a time. The byte of `.klog.lck` that stands for it is its number; the
@@ -50,23 +58,34 @@ pub struct Member {
     sys: Sys,
     control: Control,
     /// `.klog.lck`.
-    file: AnyFile,
+    file: ManuallyDrop<AnyFile>,
     /// Device and inode of that file, as it was opened.
     place: (u64, u64),
     token: SlotToken,
-    instance: u64,
+    /// The instance that it attached to; 0 once it left.
+    instance: AtomicU64,
     lock: AppendLock,
     patience: Duration,
     on_interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
     adding: Mutex<()>,
     /// The process that attached.
     generation: u32,
-    never: AtomicU32,
 }
 
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Member").field("token", &self.token).field("lock", &self.lock).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if self.generation != generation() {
+            return; // a child: the fork handler closed the descriptor, and its number may mean another file by now
+        }
+        keep_open_in_child(&self.file);
+        // SAFETY: it is dropped here and nowhere else, and not used afterwards.
+        unsafe { ManuallyDrop::drop(&mut self.file) };
     }
 }
 
@@ -106,20 +125,32 @@ impl Member {
             let lock = if control.lock_kind() == 1 { AppendLock::Ofd } else { AppendLock::Futex };
             return Ok(Member {
                 sys: sys.clone(),
-                instance: control.instance(),
+                instance: AtomicU64::new(control.instance()),
                 token: SlotToken { slot, generation: number },
                 control,
                 place: (at.device, at.inode),
-                file,
+                file: ManuallyDrop::new(file),
                 lock,
                 patience,
                 on_interrupt,
                 adding: Mutex::new(()),
                 generation: generation(),
-                never: AtomicU32::new(0),
             });
         }
         Err(Error::new(ErrorCode::Locked, format!("{SLOTS} handles are attached to the directory, which is the most")))
+    }
+
+    /// A handle on memory that nobody shares.
+    ///
+    /// # Errors
+    /// Those of asking for memory.
+    pub fn alone(sys: &Sys) -> io::Result<Member> {
+        let control = Control::new(Arc::new(Mapping::private(MAPPED_BYTES)?));
+        control.begin(1, Uuid::ZERO, 0, 0)?;
+        let file = SimDisk::default().open(Path::new("/lck"), Open::Create)?;
+        let patience = Duration::from_secs(30);
+        Member::enter(sys, control, AnyFile::Simulated(file), &Visitor::default(), patience, None)
+            .map_err(|e| io::Error::other(e.message().to_owned()))
     }
 
     /// The shared memory.
@@ -135,6 +166,11 @@ impl Member {
     /// How locks are taken.
     pub fn lock(&self) -> AppendLock {
         self.lock
+    }
+
+    /// How long a call waits for a lock that somebody else holds.
+    pub fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// The system it lives in.
@@ -156,7 +192,7 @@ impl Member {
     pub fn check(&self) -> Result<()> {
         let control = &self.control;
         if !control.is_foreign()
-            && control.instance() == self.instance
+            && control.instance() == self.instance.load(Ordering::Relaxed)
             && control.generation(self.token.slot) == Some(self.token.generation)
         {
             return Ok(());
@@ -248,7 +284,7 @@ impl Member {
         let deadline = self.deadline();
         let turns = self.control.turns();
         loop {
-            let word = turns.word().load(std::sync::atomic::Ordering::SeqCst);
+            let word = turns.word().load(Ordering::SeqCst);
             turns.announce_waiter();
             let locking = |e| Error::io(format_args!("locking .klog.lck for {what}"), e);
             if self.file.try_lock(role.range(), LockKind::Exclusive).map_err(locking)? {
@@ -282,10 +318,29 @@ impl Member {
         self.file.try_lock(Role::Member.range(), LockKind::Exclusive).unwrap_or(false)
     }
 
-    /// Gives the slot back, in order.
+    /// Lets others attach as well.
+    ///
+    /// # Errors
+    /// Those of locking.
+    pub fn share(&self) -> Result<()> {
+        let shared = self.file.try_lock(Role::Member.range(), LockKind::Shared);
+        shared.map(|_| ()).map_err(|e| Error::io("locking .klog.lck", e))
+    }
+
+    /// Gives the slot and every role back. What is done with this handle afterwards is refused.
     pub fn leave(&self) {
+        if self.generation != generation() {
+            return; // the parent's
+        }
         if self.check().is_ok() {
             self.control.leave(self.token.slot);
+        }
+        if self.instance.swap(0, Ordering::SeqCst) != 0 {
+            let _ = self.file.unlock(LockRange::WHOLE);
+            let turns = self.control.turns();
+            if turns.ring() {
+                self.sys.wait.wake_all(turns.word());
+            }
         }
     }
 
@@ -345,6 +400,7 @@ impl Around for Member {
     }
 
     fn unpark(&self, word: &AtomicU32) {
+        reached(Point::Unlocked);
         self.sys.wait.wake_one(word);
     }
 

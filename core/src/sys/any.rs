@@ -52,6 +52,14 @@ impl Sys {
         }
     }
 
+    /// The inode of the namespace that this process's number is in; 0 where that is not known.
+    pub fn pid_namespace(&self) -> u64 {
+        match &self.disk {
+            AnyDisk::Real(disk) => disk.stat(Path::new("/proc/self/ns/pid")).map_or(0, |at| at.inode),
+            AnyDisk::Simulated(_) => 0,
+        }
+    }
+
     /// A fresh random id.
     pub fn new_uuid(&self) -> Uuid {
         loop {

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 
@@ -23,6 +23,8 @@ pub struct Mapping {
     /// Bytes that are known to exist.
     reserved: AtomicU64,
     growing: Mutex<()>,
+    /// For private memory: it was cleared before.
+    is_used: AtomicBool,
 }
 
 impl fmt::Debug for Mapping {
@@ -39,7 +41,8 @@ impl Mapping {
     pub fn private(len: usize) -> io::Result<Mapping> {
         let map = MmapOptions::new().len(len).map_anon()?.into();
         let reserved = AtomicU64::new(len as u64);
-        Ok(Mapping { map, file: None, is_writable: true, reserved, growing: Mutex::new(()) })
+        let (growing, is_used) = (Mutex::new(()), AtomicBool::new(false));
+        Ok(Mapping { map, file: None, is_writable: true, reserved, growing, is_used })
     }
 
     /// Maps the first `len` bytes of `file`, which may be shorter.
@@ -52,7 +55,8 @@ impl Mapping {
         if replace_in_child(map.as_ptr() as usize, map.len()) {
             let _ = map.advise(Advice::DontFork);
         }
-        Ok(Mapping { map, file: Some(file), is_writable, reserved, growing: Mutex::new(()) })
+        let (growing, is_used) = (Mutex::new(()), AtomicBool::new(true));
+        Ok(Mapping { map, file: Some(file), is_writable, reserved, growing, is_used })
     }
 
     /// How long it is.
@@ -118,6 +122,9 @@ impl Mapping {
     /// Those of writing.
     pub fn clear(&self, len: u64) -> io::Result<()> {
         let Some(file) = &self.file else {
+            if !self.is_used.swap(true, Ordering::AcqRel) {
+                return Ok(()); // fresh memory is zero
+            }
             for at in (0..len.min(self.map.len() as u64)).step_by(8) {
                 self.word(at as usize).store(0, Ordering::Relaxed);
             }

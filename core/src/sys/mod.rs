@@ -11,6 +11,7 @@ mod any;
 pub mod bugs;
 mod fork;
 mod mapping;
+pub mod points;
 mod real;
 mod sim;
 mod whole;

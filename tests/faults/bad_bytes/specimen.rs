@@ -11,7 +11,7 @@ use klog::record::{
     restamp,
 };
 use klog::sys::{SimDisk, Sys, read_whole};
-use klog::types::{LeaderEpoch, METADATA_TOPIC, ProducerId};
+use klog::types::{LeaderEpoch, METADATA_TOPIC, ProducerId, Uuid};
 use klog::{Engine, NewTopic, Report, TimestampMs, TopicConfig, TopicPartition};
 
 use crate::workload::{DIR, NOW, clock, open};
@@ -80,7 +80,7 @@ fn abort_transaction(disk: &SimDisk) {
     let sys = Sys::simulated(disk.clone(), clock(), 3);
     let mut report = Report::default();
     let dir = Arc::new(LogDir::open(&sys, Path::new(DIR), false, Fresh::No, &mut report).unwrap());
-    let opening = Opening { leader_epoch: LeaderEpoch(0), watermark: Watermark::LogEnd };
+    let opening = Opening { leader_epoch: LeaderEpoch(0), watermark: Watermark::LogEnd, topic_id: Uuid::ZERO };
     let config = Arc::new(TopicConfig::default());
     let log = Log::open(&dir, TopicPartition::new(TOPIC, 0), config, opening, &mut report).unwrap();
     let options =

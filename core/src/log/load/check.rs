@@ -14,7 +14,7 @@ use crate::record::BatchHeader;
 use crate::segment::{
     Cadence, DamagedRange, Entries, FileKind, Found, OffsetIndex, Scanner, Segment, TimeIndex, rebuild,
 };
-use crate::sys::{Disk, File, read_exact_at, write_all_at};
+use crate::sys::Disk;
 use crate::types::{Offset, Position};
 
 impl Loader<'_> {
@@ -312,32 +312,10 @@ impl Loader<'_> {
     }
 
     /// After an unclean end the cache may show pages that a failed flush never wrote and now calls clean. So the bytes
-    /// behind the recovery point are written once more, unchanged, flushed, and read back from the disk.
+    /// behind the recovery point are written once more.
     fn settle_pages(segment: &Segment, recovery_point: Offset) -> io::Result<()> {
-        let len = segment.log_len()?;
-        let mut scanner = Scanner::new(segment.log(), Position::ZERO, Position(len));
-        let mut from = Position::ZERO;
-        while let Found::Batch(_, header) = scanner.next_header()? {
-            if header.last_offset() >= recovery_point {
-                break;
-            }
-            from = scanner.position();
-        }
-        let mut at = from.0;
-        let mut chunk = vec![0; (len - at).min(1 << 20) as usize];
-        while at < len {
-            let want = chunk.len().min((len - at) as usize);
-            let read = read_exact_at(segment.log(), &mut chunk[..want], at)?;
-            if read == 0 {
-                break;
-            }
-            write_all_at(segment.log(), &chunk[..read], at)?;
-            at += read as u64;
-        }
-        segment.sync_log()?;
-        // Advice only: where it is not taken, the check reads the cache, as Kafka's does.
-        let _ = segment.log().drop_cache(from.0, len - from.0);
-        Ok(())
+        let end = Position(segment.log_len()?);
+        segment.settle(segment.position_of(recovery_point, end)?, end)
     }
 
     fn write_aborted(segment: &Segment, aborted: &[crate::segment::AbortedTransaction]) -> io::Result<()> {

@@ -41,6 +41,8 @@ pub struct Opening {
     pub leader_epoch: LeaderEpoch,
     /// How far readers may see.
     pub watermark: Watermark,
+    /// The topic's id: whose control block the partition has.
+    pub topic_id: Uuid,
 }
 
 /// How far readers may see of a log that was just opened.
@@ -108,8 +110,9 @@ pub(super) fn load(
         config,
         read_only: dir.is_read_only(),
         report,
-        clean: dir.was_clean(),
-        trusts_missing_snapshots: dir.was_clean(),
+        clean: dir.is_settled(),
+        trusts_missing_snapshots: dir.is_settled(),
+        log_start: None,
         carried: None,
     };
     let result = loader.run(opening);
@@ -127,6 +130,7 @@ pub(super) fn load_again(
     path: &Path,
     config: &TopicConfig,
     opening: Opening,
+    log_start: Offset,
     report: &mut Report,
 ) -> Result<Loaded> {
     let mut loader = Loader {
@@ -140,6 +144,7 @@ pub(super) fn load_again(
         report,
         clean: true,
         trusts_missing_snapshots: false,
+        log_start: Some(log_start),
         carried: None,
     };
     loader.run(opening)
@@ -158,6 +163,8 @@ struct Loader<'a> {
     clean: bool,
     /// Whether a log without snapshots never had a producer that numbers its batches.
     trusts_missing_snapshots: bool,
+    /// Where the log begins, when that is known from those who have it open. The checkpoints say nothing then.
+    log_start: Option<Offset>,
     /// Producer state as of an offset, so that segments that are checked one after the other are replayed once.
     carried: Option<(Offset, ProducerState)>,
 }
@@ -207,11 +214,14 @@ impl Loader<'_> {
             log_start,
             first_unstable: producers.first_unstable(high_watermark).map(|offset| offset.max(log_start)),
             flushed: end.offset,
+            first_base: first,
             leader_epoch: opening.leader_epoch.max(epochs.latest().unwrap_or(LeaderEpoch(0))),
         };
+        let file = segment.log().stat().map_err(|e| self.error("looking at the active segment", e))?;
         let tail = Tail {
             caught_up: end.offset,
             segment,
+            file: (file.device, file.inode),
             position: end.position,
             cadence: end.cadence,
             created: crate::sys::Clock::now(&self.sys.clock),
@@ -226,6 +236,9 @@ impl Loader<'_> {
     }
 
     fn checkpoint(&self, file: CheckpointFile) -> Offset {
+        if let Some(log_start) = self.log_start {
+            return if file == CheckpointFile::LogStart { log_start } else { Offset::ZERO };
+        }
         self.dir.checkpoint(file, self.partition).unwrap_or(Offset::ZERO)
     }
 
@@ -251,7 +264,7 @@ impl Loader<'_> {
             Ok(Slot::new(offset, Suffix::None, Open::ReadWrite))
         };
         let slot = if self.read_only {
-            Slot::of(Arc::new(Segment::absent(self.sys, self.path, offset)), Open::Read)
+            Slot::absent(Arc::new(Segment::absent(self.sys, self.path, offset)))
         } else {
             self.dir.begin_writing()?;
             make().map_err(|e| self.error("beginning the log", e))?
@@ -298,7 +311,7 @@ impl Loader<'_> {
 
     /// Where checkpoints agree that the log went further than it does now, offsets are not given out a second time.
     fn raise_to_checkpoints(&mut self, end: &mut End) {
-        let known = |file| self.dir.checkpoint(file, self.partition).unwrap_or(Offset::ZERO);
+        let known = |file| self.checkpoint(file);
         let mut durable = known(CheckpointFile::RecoveryPoint);
         if self.partition.topic != METADATA_TOPIC {
             durable = durable.min(known(CheckpointFile::HighWatermark)); // the metadata log has none there

@@ -828,7 +828,7 @@ impl Locks for SimFile {
     fn unlock(&self, range: LockRange) -> io::Result<()> {
         self.disk.call()?;
         let mut locks = self.inode.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        locks.retain(|held| held.owner != self.owner || held.range != range);
+        locks.retain(|held| held.owner != self.owner || !overlap(held.range, range));
         Ok(())
     }
 

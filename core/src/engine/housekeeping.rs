@@ -1,0 +1,122 @@
+//! What one process does for all: it looks after what dead ones left, and whether the directory is still itself.
+//!
+//! Nothing here is needed for anything to be right. Whoever wants a lock of a dead process takes it, whoever waits for a
+//! record flushes. But readers take no locks, and nobody may come to write for a long time.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
+
+use super::cluster::Cluster;
+use super::duties::Duty;
+use crate::config::Threads;
+use crate::shm::{Block, Member, Role, SlotToken, State};
+use crate::types::TopicPartition;
+
+/// How often dead processes are looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+impl Cluster {
+    /// Has the housekeeping done, by this process or by another. Where nobody else can attach there is none.
+    pub(super) fn begin_housekeeping(self: &Arc<Self>) {
+        let is_shared = self.dir().member().is_some_and(|member| !member.control().mapping().is_private());
+        if is_shared {
+            self.duties.after(LOOK_EVERY, Arc::new(Housekeeping { cluster: Arc::downgrade(self) }));
+        }
+    }
+
+    /// Whether this process does the housekeeping; from now on, if nobody does. The kernel ends that with the process.
+    pub(super) fn is_housekeeper(&self) -> bool {
+        let Some(member) = self.dir().member() else { return false };
+        if self.housekeeping.load(Ordering::Acquire) {
+            return true;
+        }
+        let Some(role) = member.try_role(Role::Housekeeper) else { return false };
+        std::mem::forget(role); // kept until this handle leaves
+        member.control().set_housekeeper(member.token().word());
+        self.housekeeping.store(true, Ordering::Release);
+        true
+    }
+
+    /// Gives the housekeeping back where calls do the work: who knows when the next one comes.
+    fn end_turn(&self, member: &Member) {
+        if self.config.threads == Threads::Off && self.housekeeping.swap(false, Ordering::AcqRel) {
+            member.control().set_housekeeper(0);
+            member.give_back(Role::Housekeeper);
+        }
+    }
+
+    fn keep_house(&self, member: &Member) {
+        if !self.is_this_directory(member) || !self.is_housekeeper() {
+            return;
+        }
+        if member.bury_dead() > 0 {
+            self.look_after(member);
+        }
+        self.end_turn(member);
+    }
+
+    /// Whether the directory's files are still those that were opened, and this process has not lost its descriptors. Where
+    /// they are not, nobody writes any more.
+    fn is_this_directory(&self, member: &Member) -> bool {
+        if member.has_lost_descriptors() {
+            member.leave();
+            return false;
+        }
+        let attachment = self.attachment.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_current = attachment.as_ref().is_none_or(|attachment| attachment.is_current(&self.sys, self.path()));
+        if !is_current {
+            member.control().set_foreign();
+        }
+        is_current
+    }
+
+    /// After somebody died: his locks are taken and given back, which recovers what he was at, and what he appended and did
+    /// not flush, or did not show, is flushed and shown.
+    fn look_after(&self, member: &Member) {
+        let image = self.image();
+        for block in member.control().blocks().iter().filter(|block| block.state() == State::Open) {
+            if !Self::is_behind(member, block) {
+                continue;
+            }
+            let (id, number) = block.named();
+            if let Some(controller) = self.controller().ok().filter(|controller| controller.log().block().named().0 == id) {
+                let _ = controller.look_after();
+                continue;
+            }
+            let Some(name) = image.name_of(id) else { continue };
+            // What cannot be recovered is closed for writing, and whoever writes there next is told why.
+            let partition = TopicPartition::new(name, number);
+            let _ = self.topic(name).and_then(|topic| topic.partition(self, number)).and_then(|open| open.look_after()).map_err(
+                |error| {
+                    let mut report = crate::log::Report::default();
+                    report.finding(partition.to_string(), error.message());
+                    self.tell(report);
+                },
+            );
+        }
+        self.ring();
+    }
+
+    /// Whether a dead process may have left something to do at a block.
+    fn is_behind(member: &Member, block: &Block) -> bool {
+        let is_orphan = |word: u32| SlotToken::of_word(word).is_some_and(|holder| member.is_dead(holder));
+        is_orphan(block.holder())
+            || is_orphan(block.flusher())
+            || block.flushed() < block.log_end()
+            || block.high_watermark() < block.log_end()
+    }
+}
+
+struct Housekeeping {
+    cluster: Weak<Cluster>,
+}
+
+impl Duty for Housekeeping {
+    fn perform(&self) -> Option<Duration> {
+        let cluster = self.cluster.upgrade()?;
+        let member = cluster.dir().member()?;
+        cluster.keep_house(member);
+        Some(LOOK_EVERY)
+    }
+}

@@ -1,0 +1,70 @@
+//! What a broker leaves in the metadata log that klog has open.
+//!
+//! A broker that is its own controller writes to its metadata log before it finds that it may not have the directory. So
+//! whoever is about to append to that log looks whether the file is what it was, and takes in what was added. klog's own
+//! processes never leave anything behind the committed position while the lock is free.
+
+use std::io;
+
+use super::Log;
+use super::tail::{Tail, control_record, invalid};
+use crate::error::{Error, ErrorCode, Result};
+use crate::segment::{FileKind, Found, Scanner};
+use crate::sys::Disk;
+use crate::types::Position;
+
+impl Log {
+    /// Takes in batches that somebody else wrote behind the committed position. Under the lock, with everything recovered.
+    pub(super) fn take_in_foreign(&self, tail: &mut Tail) -> Result<()> {
+        let path = tail.segment.path(FileKind::Log);
+        let error = |e: io::Error| Error::io(format_args!("looking at {}", path.display()), e);
+        let named = self.sys().disk.stat(&path).map_err(error)?;
+        if (named.device, named.inode) != tail.file {
+            return Err(Error::new(
+                ErrorCode::Locked,
+                format!("{} was replaced by another file; open the directory again after a check", path.display()),
+            ));
+        }
+        if named.len <= tail.position.0 || self.config().preallocate || tail.must_roll {
+            return Ok(());
+        }
+        self.take_in(tail, Position(named.len)).map_err(error)
+    }
+
+    fn take_in(&self, tail: &mut Tail, len: Position) -> io::Result<()> {
+        let segment = tail.segment.clone();
+        let mut scanner = Scanner::new(segment.log(), tail.position, len);
+        let epoch = tail.epochs.latest();
+        loop {
+            match scanner.next_checked()? {
+                Found::Batch(_, header) if header.base_offset < tail.caught_up => {
+                    return Err(invalid(format!(
+                        "somebody else wrote a batch at offset {} where {} comes next",
+                        header.base_offset, tail.caught_up
+                    )));
+                }
+                Found::Batch(position, header) => {
+                    let batch = scanner.batch(position, &header)?;
+                    let control = if header.is_control() { control_record(batch, &header) } else { None };
+                    let due = tail.apply(&header, control.as_ref());
+                    self.block.publish_commit(tail.position, tail.caught_up);
+                    self.write_due(tail, due);
+                }
+                // Not a whole batch: it is left as it is, and nothing is written behind it in this file.
+                Found::Bad(..) => {
+                    tail.must_roll = true;
+                    break;
+                }
+                Found::End(_) => break,
+            }
+        }
+        if let Some(latest) = tail.epochs.latest().filter(|latest| Some(*latest) > epoch) {
+            self.block.set_leader_epoch(latest);
+        }
+        // Whoever changes the metadata next begins a higher epoch than theirs.
+        if let Some(member) = self.dir.member() {
+            member.control().set_metadata_epoch(0);
+        }
+        Ok(())
+    }
+}
