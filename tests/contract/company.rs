@@ -31,11 +31,11 @@ fn contract_08_one_replica_is_all_there_is_and_is_said_to_be() {
     lab.cut_everywhere("one replica", |disk, promised| assert!(kept(disk) >= promised));
 }
 
-/// One process at a time, for now. Any number of them comes with the shared control block.
+/// Who wants a directory for himself gets it, and the others are told.
 #[test]
 fn contract_09_a_second_process_is_kept_out_by_name() {
     let lab = Lab::with_topic(&[]);
-    let engine = lab.open();
+    let engine = options(&lab.disk, &lab.clock).set("klog.exclusive", "true").unwrap().open(DIR).unwrap();
     let writer = producer(&engine, &[]);
     send(&writer, 0).unwrap();
     let before = lab.disk.fingerprint();

@@ -417,7 +417,7 @@ fn a_directory_that_somebody_has_is_not_adopted(world: &World) {
         let meta = world.text("meta.properties");
         // Another engine, of this process or of another; here on the same disk.
         if meta.contains("version=1") {
-            let engine = world.open();
+            let engine = world.options().set("klog.exclusive", "true").unwrap().open(&world.dir).unwrap();
             let before = (world.contents(), world.list(""));
             names(&refused(adopt(&world, -1, -1), ErrorCode::Locked), &["in use", "this process"]);
             assert_eq!((world.contents(), world.list("")), before);

@@ -16,8 +16,9 @@ on_both_disks!(
     an_empty_path_is_refused_with_what_was_probably_meant,
     a_directory_with_foreign_files_is_refused_and_left_alone,
     dot_files_of_others_are_no_hindrance,
-    a_second_opener_is_told_who_is_first,
+    a_second_opener_is_told_who_has_the_directory_to_himself,
     a_second_opener_waits_as_long_as_it_was_told,
+    a_directory_that_is_shared_is_not_had_alone,
     the_directory_is_free_again_when_the_last_handle_is_gone,
     opening_and_closing_changes_nothing,
     a_broker_and_klog_keep_each_other_out,
@@ -94,8 +95,13 @@ fn dot_files_of_others_are_no_hindrance(world: &World) {
     assert_eq!(world.bytes(".gitignore"), b"*");
 }
 
-fn a_second_opener_is_told_who_is_first(world: &World) {
-    let first = world.open();
+/// Takes the directory for one handle alone.
+fn alone(world: &World) -> Engine {
+    world.options().set("klog.exclusive", "true").unwrap().open(&world.dir).unwrap()
+}
+
+fn a_second_opener_is_told_who_has_the_directory_to_himself(world: &World) {
+    let first = alone(world);
     send(&first, "t", "one");
     for mode in [Mode::ReadWrite, Mode::Create] {
         let message = refused(world.options().mode(mode).open(&world.dir), ErrorCode::Locked);
@@ -107,15 +113,25 @@ fn a_second_opener_is_told_who_is_first(world: &World) {
 }
 
 fn a_second_opener_waits_as_long_as_it_was_told(world: &World) {
-    let _first = world.open();
+    let _first = alone(world);
     let options = world.options().set("klog.lock.timeout.ms", "5000").unwrap();
     refused(options.open(&world.dir), ErrorCode::Locked);
     let waited = klog::sys::Clock::now(&world.clock).0 - NOW;
     assert_eq!(waited, 5000);
 }
 
-fn the_directory_is_free_again_when_the_last_handle_is_gone(world: &World) {
+fn a_directory_that_is_shared_is_not_had_alone(world: &World) {
     let first = world.open();
+    send(&first, "t", "one");
+    let second = world.options().set("klog.exclusive", "true").unwrap().open(&world.dir);
+    names(&refused(second, ErrorCode::Locked), &["in use", world.dir.to_str().unwrap()]);
+    let second = world.open();
+    assert_eq!(send(&second, "t", "two"), 1);
+    assert_eq!(send(&first, "t", "three"), 2);
+}
+
+fn the_directory_is_free_again_when_the_last_handle_is_gone(world: &World) {
+    let first = alone(world);
     let clone = first.clone();
     let admin = first.admin();
     drop(first);

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 pub(crate) const NOW: i64 = 1_700_000_000_000;
 
 /// Files that say who has a directory, and hold no data.
-const LOCK_FILES: [&str; 2] = [".lock", ".klog.lck"];
+const LOCK_FILES: [&str; 3] = [".lock", ".klog.lck", ".klog.shm"];
 
 /// A disk, a clock, and a path on that disk where nothing is yet.
 pub(crate) struct World {

@@ -321,7 +321,7 @@ impl Consumer {
         let deadline = cluster.sys.clock.monotonic().checked_add(timeout);
         loop {
             cluster.check_open()?;
-            cluster.duties.catch_up();
+            cluster.catch_up();
             if self.waker.wanted.swap(false, Ordering::SeqCst) {
                 return Err(Error::new(ErrorCode::Interrupted, "the poll was woken"));
             }

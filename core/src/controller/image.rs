@@ -60,6 +60,8 @@ pub struct Image {
     pub unreadable: Vec<String>,
     /// Records of a transaction whose end has not come.
     pending: Option<Vec<MetadataRecord>>,
+    /// A transaction was found without an end and left out, and nobody has ended it in the log.
+    abandoned: bool,
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {
@@ -94,8 +96,9 @@ impl Image {
     pub fn apply(&mut self, record: MetadataRecord) {
         match record {
             MetadataRecord::BeginTransaction => self.pending = Some(Vec::new()),
-            MetadataRecord::AbortTransaction => self.pending = None,
+            MetadataRecord::AbortTransaction => (self.pending, self.abandoned) = (None, false),
             MetadataRecord::EndTransaction => {
+                self.abandoned = false;
                 for record in self.pending.take().unwrap_or_default() {
                     self.replay(record);
                 }
@@ -214,14 +217,14 @@ impl Image {
         partition.partition_epoch += 1;
     }
 
-    /// Whether a transaction has begun and not ended.
-    pub fn has_pending(&self) -> bool {
-        self.pending.is_some()
+    /// Whether a transaction has begun and not ended: whoever changes anything ends it first.
+    pub fn is_unended(&self) -> bool {
+        self.pending.is_some() || self.abandoned
     }
 
-    /// Forgets a transaction that never ended: what the next controller does.
+    /// Leaves a transaction out that never ended: what the next controller does.
     pub fn abort_pending(&mut self) {
-        self.pending = None;
+        self.abandoned |= self.pending.take().is_some();
     }
 
     /// The name of the topic of that id.

@@ -73,10 +73,6 @@ pub struct Controller {
 }
 
 struct Changing {
-    /// A transaction was found without an end, and nobody has ended it.
-    found_unended: bool,
-    /// Where the log ended when it was opened.
-    opened_at: Offset,
     /// This handle has changed something.
     has_changed: bool,
     /// What the newest snapshot covers.
@@ -214,9 +210,7 @@ impl Controller {
         if image.voter_ids().is_empty() {
             image.static_voters = noted_voters(&sys, replica.log().path());
         }
-        let found_unended = image.has_pending();
         image.abort_pending();
-        let opened_at = image.offset;
         Ok(Controller {
             sys,
             replica,
@@ -225,7 +219,7 @@ impl Controller {
             following: Mutex::new(()),
             image: RwLock::new(Arc::new(image)),
             past: OnceLock::new(),
-            changing: Mutex::new(Changing { found_unended, opened_at, snapshot_offset, has_changed: false }),
+            changing: Mutex::new(Changing { snapshot_offset, has_changed: false }),
         })
     }
 
@@ -306,11 +300,9 @@ impl Controller {
         }
         self.check_changeable(&before)?;
         let mut head = Head { epoch: before.epoch, next: before.offset.max(self.log().block().log_end()) };
-        // Whoever changed anything since has ended it.
-        changing.found_unended &= before.offset == changing.opened_at;
-        changing.found_unended |= before.has_pending();
+        let is_unended = before.is_unended();
         drop(before); // so that the image is changed in place, where nobody else holds it
-        let appended = self.begin_epoch(changing, member, &mut head).and_then(|()| {
+        let appended = self.begin_epoch(member, &mut head, is_unended).and_then(|()| {
             let now = self.sys.clock.now();
             let batch = data_batch(&encoded(&records), now, head.next, LeaderEpoch(head.epoch));
             if batch.len() > MAX_BATCH_BYTES {
@@ -397,16 +389,15 @@ impl Controller {
 
     /// The first change after the directory was opened, by any process, begins an epoch: nothing that somebody else may have
     /// written at these offsets can be taken for it.
-    fn begin_epoch(&self, changing: &mut Changing, member: &Member, head: &mut Head) -> Result<()> {
+    fn begin_epoch(&self, member: &Member, head: &mut Head, is_unended: bool) -> Result<()> {
         match member.control().metadata_epoch() {
             0 => self.change_leader(member, head)?,
             epoch => head.epoch = head.epoch.max(epoch), // the change that began it may have failed behind that
         }
-        if changing.found_unended {
+        if is_unended {
             let abort = [MetadataRecord::AbortTransaction];
             let batch = data_batch(&encoded(&abort), self.sys.clock.now(), head.next, LeaderEpoch(head.epoch));
             head.next = self.replica.append(Batch::Placed(&batch))?.next_offset;
-            changing.found_unended = false;
         }
         Ok(())
     }

@@ -210,7 +210,7 @@ impl Drop for Attachment {
 fn follow(sys: &Sys, dir: &Path, somebody_writes: bool) -> Option<Control> {
     let control = Control::new(sys.disk.share(&dir.join(SHARED_MEMORY), Open::Read, MAPPED_BYTES).ok()?);
     control.check().ok()?;
-    (somebody_writes || !control.is_ready()).then_some(control)
+    Some(if somebody_writes { control } else { control.without_the_dead() })
 }
 
 /// Whether a process of klog's has the directory open for writing at this moment.

@@ -73,7 +73,10 @@ pub(crate) struct Cluster {
     /// Topics that only their directories speak of: old or damaged metadata, read-only.
     found: Image,
     topics: RwLock<BTreeMap<String, Arc<Topic>>>,
+    /// What waits for disks: flushes, checkpoints, retention, recovery.
     pub(crate) duties: Arc<Duties>,
+    /// What must not wait for them: batches that have lingered, and whether others live.
+    pub(crate) clock: Arc<Duties>,
     spare: Spare,
     report: Mutex<Report>,
     drains: Mutex<Vec<Weak<dyn Drain>>>,
@@ -85,6 +88,8 @@ pub(crate) struct Cluster {
     leaving: Arc<Mutex<BTreeSet<PathBuf>>>,
     checkpoint_due: AtomicBool,
     has_written: AtomicBool,
+    /// Retention is planned; it plans itself from then on.
+    retention_due: AtomicBool,
     on_interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
     /// Up to where the topics follow the metadata.
     followed: AtomicI64,
@@ -111,7 +116,8 @@ impl Cluster {
         };
         let is_first = attaching.as_ref().is_some_and(|attaching| attaching.is_first);
         let cluster = Arc::new(Cluster {
-            duties: Duties::new(&sys, options.config.threads),
+            duties: Duties::new(&sys, options.config.threads, "klog-worker"),
+            clock: Duties::new(&sys, options.config.threads, "klog-clock"),
             spare,
             sys,
             config: options.config.clone(),
@@ -135,6 +141,7 @@ impl Cluster {
             closing: Mutex::new(()),
             checkpoint_due: AtomicBool::new(false),
             has_written: AtomicBool::new(false),
+            retention_due: AtomicBool::new(false),
             on_interrupt: options.on_interrupt.clone(),
         });
         // Whoever comes later finds it done.
@@ -233,6 +240,12 @@ impl Cluster {
     pub(crate) fn enter_writing(&self) -> Result<Inside<'_>> {
         let inside = self.enter()?;
         self.check_writable().map(|()| inside)
+    }
+
+    /// With `threads=off`: does what is due. Costs two loads when nothing is planned.
+    pub(crate) fn catch_up(&self) {
+        self.clock.catch_up();
+        self.duties.catch_up();
     }
 
     pub(crate) fn check_writable(&self) -> Result<()> {
@@ -394,7 +407,14 @@ impl Cluster {
 
     /// As [`open_partition`](Self::open_partition), also while the engine is being closed.
     fn open_held(&self, partition: &TopicPartition, id: Uuid, config: Arc<TopicConfig>) -> Result<Replica> {
+        if let Some(controller) = &self.controller {
+            controller.follow()?;
+        }
         let image = self.image();
+        if image.topic(&partition.topic).is_none_or(|topic| topic.id != id) {
+            let what = format!("topic '{}' was deleted", partition.topic);
+            return Err(Error::new(ErrorCode::UnknownTopicOrPartition, what));
+        }
         let record = image.topic(&partition.topic).and_then(|topic| topic.partitions.get(&partition.partition));
         let replicas = record.map_or(&[][..], |record| &record.replicas);
         let me = self.identity.as_ref().map_or(-1, |identity| identity.node_id);
@@ -473,7 +493,20 @@ impl Cluster {
                 format!("{} is missing; it held records up to offset {known}", path.display()),
             ));
         }
-        self.spare.allow(|| create_partition(&self.dir, partition, id, epoch))
+        self.make_directory(partition, id, epoch)
+    }
+
+    /// Makes the directory of a partition, unless another process has, or does at this moment.
+    pub(super) fn make_directory(&self, partition: &TopicPartition, id: Uuid, epoch: LeaderEpoch) -> Result<()> {
+        let Some(member) = self.dir.member() else { return Ok(()) };
+        let block = member.block(id, partition.partition)?;
+        let _held = member.acquire(&block, partition)?;
+        let is_made = block.state() != State::Unopened
+            || super::open::read_topic_id(&self.sys, &self.path, partition) == Ok(Some(id));
+        let made =
+            if is_made { Ok(()) } else { self.spare.allow(|| create_partition(&self.dir, partition, id, epoch)) };
+        member.release(&block);
+        made
     }
 
     /// A directory that says it belongs to another topic of the name is not touched.
@@ -574,12 +607,19 @@ impl Cluster {
         if let Some(within) = partition.claim_flush() {
             self.duties.after(within, Arc::new(FlushDuty { partition: partition.clone() }));
         }
-        if !self.checkpoint_due.load(Ordering::Relaxed) && !self.checkpoint_due.swap(true, Ordering::Relaxed) {
-            self.duties.after(CHECKPOINT_WITHIN, Arc::new(CheckpointDuty { cluster: Arc::downgrade(self) }));
-        }
         // Set once and never cleared, and nothing is handed over with it.
         if !self.has_written.load(Ordering::Relaxed) && !self.has_written.swap(true, Ordering::Relaxed) {
             self.spare.fill();
+        }
+        self.plan_upkeep();
+    }
+
+    /// Has the checkpoints follow, and retention begin: by this process, if it does the housekeeping by then.
+    pub(super) fn plan_upkeep(self: &Arc<Self>) {
+        if !self.checkpoint_due.load(Ordering::Relaxed) && !self.checkpoint_due.swap(true, Ordering::Relaxed) {
+            self.duties.after(CHECKPOINT_WITHIN, Arc::new(CheckpointDuty { cluster: Arc::downgrade(self) }));
+        }
+        if !self.retention_due.load(Ordering::Relaxed) && !self.retention_due.swap(true, Ordering::Relaxed) {
             let every = Duration::from_millis(self.config.log_retention_check_interval_ms as u64);
             self.duties.after(FIRST_RETENTION.min(every), Arc::new(RetentionDuty { cluster: Arc::downgrade(self) }));
         }
@@ -770,6 +810,7 @@ impl Cluster {
         }
         self.drain();
         self.closed.store(true, Ordering::SeqCst);
+        self.clock.stop();
         self.duties.stop();
         loop {
             let inside = self.inside.load(Ordering::SeqCst);

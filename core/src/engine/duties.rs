@@ -50,6 +50,8 @@ impl Ord for Planned {
 pub(crate) struct Duties {
     sys: Sys,
     threads: Threads,
+    /// Of the thread.
+    name: &'static str,
     plan: Mutex<Plan>,
     /// Moves when something earlier was planned, or all is to end; the thread sleeps on it.
     word: AtomicU32,
@@ -81,10 +83,11 @@ fn in_ns(at: Duration) -> u64 {
 }
 
 impl Duties {
-    pub(crate) fn new(sys: &Sys, threads: Threads) -> Arc<Duties> {
+    pub(crate) fn new(sys: &Sys, threads: Threads, name: &'static str) -> Arc<Duties> {
         Arc::new(Duties {
             sys: sys.clone(),
             threads,
+            name,
             plan: Mutex::default(),
             word: AtomicU32::new(0),
             next_at: AtomicU64::new(NEVER),
@@ -112,7 +115,7 @@ impl Duties {
             self.next_at.store(in_ns(at), Ordering::Release);
         }
         if self.threads == Threads::On && plan.thread.is_none() {
-            plan.thread = start(Arc::downgrade(self));
+            plan.thread = start(self.name, Arc::downgrade(self));
         }
         drop(plan);
         if is_earliest {
@@ -188,7 +191,7 @@ impl Duties {
     }
 }
 
-fn start(duties: Weak<Duties>) -> Option<JoinHandle<()>> {
+fn start(name: &str, duties: Weak<Duties>) -> Option<JoinHandle<()>> {
     let run = move || {
         block_signals();
         loop {
@@ -207,7 +210,7 @@ fn start(duties: Weak<Duties>) -> Option<JoinHandle<()>> {
         }
     };
     // Where no thread can be had, calls, flush and close do the work.
-    std::thread::Builder::new().name("klog-worker".into()).spawn(run).ok()
+    std::thread::Builder::new().name(name.into()).spawn(run).ok()
 }
 
 fn block_signals() {

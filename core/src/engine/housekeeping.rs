@@ -21,7 +21,7 @@ impl Cluster {
     pub(super) fn begin_housekeeping(self: &Arc<Self>) {
         let is_shared = self.dir().member().is_some_and(|member| !member.control().mapping().is_private());
         if is_shared {
-            self.duties.after(LOOK_EVERY, Arc::new(Housekeeping { cluster: Arc::downgrade(self) }));
+            self.clock.after(LOOK_EVERY, Arc::new(Housekeeping { cluster: Arc::downgrade(self) }));
         }
     }
 
@@ -46,12 +46,15 @@ impl Cluster {
         }
     }
 
-    fn keep_house(&self, member: &Member) {
+    fn keep_house(self: &Arc<Self>, member: &Member) {
         if !self.is_this_directory(member) || !self.is_housekeeper() {
             return;
         }
+        if member.control().is_writing() {
+            self.plan_upkeep();
+        }
         if member.bury_dead() > 0 {
-            self.look_after(member);
+            self.duties.after(Duration::ZERO, Arc::new(LookAfter { cluster: Arc::downgrade(self) }));
         }
         self.end_turn(member);
     }
@@ -62,6 +65,9 @@ impl Cluster {
         if member.has_lost_descriptors() {
             member.leave();
             return false;
+        }
+        if self.dir().check_place().is_err() {
+            return true; // it was moved: no name in it is changed any more, and its files are where they were opened
         }
         let attachment = self.attachment.lock().unwrap_or_else(PoisonError::into_inner);
         let is_current = attachment.as_ref().is_none_or(|attachment| attachment.is_current(&self.sys, self.path()));
@@ -105,6 +111,18 @@ impl Cluster {
             || is_orphan(block.flusher())
             || block.flushed() < block.log_end()
             || block.high_watermark() < block.log_end()
+    }
+}
+
+struct LookAfter {
+    cluster: Weak<Cluster>,
+}
+
+impl Duty for LookAfter {
+    fn perform(&self) -> Option<Duration> {
+        let cluster = self.cluster.upgrade()?;
+        cluster.look_after(cluster.dir().member()?);
+        None
     }
 }
 

@@ -18,7 +18,6 @@ use super::topic::Topic;
 use crate::config::Durability;
 use crate::controller::{Image, MetadataRecord, PartitionRecord, ResourceType};
 use crate::error::{Error, ErrorCode, Result};
-use crate::log::create_partition;
 use crate::shm::State;
 use crate::sys::points::{Point, reached};
 use crate::sys::{Disk, Sys};
@@ -198,7 +197,7 @@ impl Cluster {
         topic.grow(numbers.end);
         topic.make_directories(numbers, |number| {
             let partition = TopicPartition::new(name, number);
-            self.spare().allow(|| create_partition(self.dir(), &partition, topic.id, LeaderEpoch(0)))
+            self.make_directory(&partition, topic.id, LeaderEpoch(0))
         })
     }
 

@@ -74,7 +74,7 @@ impl Log {
         let slots = self.slots()?;
         let mut descriptions = Vec::with_capacity(slots.len());
         for (index, slot) in slots.iter().enumerate() {
-            let segment = self.open_slot(slot)?;
+            let Some(segment) = self.open_slot(slot)? else { continue };
             let next = slots.get(index + 1).map(|slot| slot.base);
             let described = self.describe_segment(segment, next);
             descriptions.push(described.map_err(|e| self.io_error("reading", slot.base, FileKind::Log, e))?);
@@ -152,7 +152,7 @@ impl Log {
             if next.is_some_and(|next| next <= from) {
                 continue;
             }
-            let segment = self.open_slot(slot)?;
+            let Some(segment) = self.open_slot(slot)? else { continue };
             self.describe_batches_of(segment, next, from, most, &mut descriptions)
                 .map_err(|e| self.io_error("reading", slot.base, FileKind::Log, e))?;
             if descriptions.len() >= most {

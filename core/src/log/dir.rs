@@ -217,7 +217,12 @@ impl LogDir {
 
     /// Whether what the files say may be taken as it is: after an orderly end, or where a writer that lives looks after them.
     pub fn is_settled(&self) -> bool {
-        self.was_clean() || self.shared.as_ref().is_some_and(Control::is_ready)
+        self.was_clean() || self.is_followed()
+    }
+
+    /// For a reader: whether somebody writes and says where.
+    pub fn is_followed(&self) -> bool {
+        self.shared.as_ref().is_some_and(Control::is_ready)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::tail::invalid;
 use super::{Log, Slot};
 use crate::error::{Error, ErrorCode, Result};
-use crate::segment::{FileKind, Found, Scanner, Segment, Suffix, file_name};
+use crate::segment::{FileKind, Found, Scanner, Suffix, file_name};
 use crate::shm::{Failure, Operation, Refused, SlotToken};
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::points::{Point, reached};
@@ -158,7 +158,7 @@ impl Log {
             if slots.get(index + 1).is_some_and(|next| next.base <= from) {
                 continue;
             }
-            let segment = slot.open(self.sys(), &self.path)?;
+            let Some(segment) = self.open_unless_deleted(slot)? else { continue };
             let end = if slot.base == active { commit.position } else { Position(segment.log_len()?) };
             let begin = segment.position_of(from, end)?;
             segment.settle(begin, end)?;
@@ -190,7 +190,7 @@ impl Log {
             if is_made(Bug::FlushSkipsOldSegment) {
                 break;
             }
-            let segment = slot.open(self.sys(), &self.path)?;
+            let Some(segment) = self.open_unless_deleted(slot)? else { continue };
             segment.sync_log()?;
             segment.sync_indexes()?;
             let next = covered[index + 1].base;
@@ -200,8 +200,10 @@ impl Log {
         if last.base >= from {
             self.sys().disk.sync_dir(&self.path)?;
         }
-        let segment: &Arc<Segment> = last.open(self.sys(), &self.path)?;
-        segment.sync_log()
+        match self.open_unless_deleted(last)? {
+            Some(segment) => segment.sync_log(),
+            None => Ok(()),
+        }
     }
 
     fn sync_snapshot(&self, offset: Offset) -> io::Result<()> {

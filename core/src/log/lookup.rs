@@ -43,7 +43,7 @@ impl Log {
     pub fn offset_at(&self, target: TimestampMs, bound: Offset) -> Result<Option<FoundTime>> {
         let slots = self.slots()?;
         for (index, slot) in slots.iter().enumerate() {
-            let segment = self.open_slot(slot)?;
+            let Some(segment) = self.open_slot(slot)? else { continue };
             let next = slots.get(index + 1).map(|slot| slot.base);
             if next.is_some_and(|next| next <= self.block.log_start()) {
                 continue;
@@ -62,7 +62,7 @@ impl Log {
     pub fn offset_of_max_timestamp(&self, bound: Offset) -> Result<Option<FoundTime>> {
         let mut best: Option<TimestampMs> = None;
         for slot in self.slots()? {
-            let segment = self.open_slot(&slot)?;
+            let Some(segment) = self.open_slot(&slot)? else { continue };
             let largest = self.largest_timestamp(segment);
             best = best.max(largest.map_err(|e| self.io_error("reading", slot.base, FileKind::Log, e))?);
         }
@@ -159,7 +159,7 @@ impl Log {
 
     fn verify_indexes(&self, report: &mut super::Report) -> Result<()> {
         for slot in self.slots()? {
-            let segment = self.open_slot(&slot)?;
+            let Some(segment) = self.open_slot(&slot)? else { continue };
             let complaints = || -> io::Result<Vec<(FileKind, String)>> {
                 let mut complaints = Vec::new();
                 let offsets = segment.offset_index()?;

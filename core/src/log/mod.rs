@@ -171,6 +171,9 @@ impl Log {
             block,
         };
         let Some(member) = dir.member() else {
+            // Beside a living writer the end of the files means nothing: the block says where the log ends.
+            let mut beside = Report::default();
+            let report = if dir.is_followed() { &mut beside } else { report };
             let loaded = load::load(dir, &partition, &path, &config, opening, report)?;
             let block = Block::private().map_err(|e| Error::io("making room for a control block", e))?;
             block.name(opening.topic_id, partition.partition);
@@ -186,8 +189,12 @@ impl Log {
                 block.reset(&loaded.standing);
                 begin(block.clone(), loaded, true)
             }),
+            State::Removed => Err(Error::new(
+                ErrorCode::UnknownTopicOrPartition,
+                format!("topic '{}' was deleted", partition.topic),
+            )),
             // Somebody has it open, so the files are as they should be, but for what a dead holder left.
-            State::Open | State::Removed => recover::join(dir, &partition, &path, &config, &block, held.must_recover)
+            State::Open => recover::join(dir, &partition, &path, &config, &block, held.must_recover)
                 .map(|loaded| begin(block.clone(), loaded, false)),
         };
         member.release(&block);
@@ -318,8 +325,18 @@ impl Log {
         }
     }
 
-    fn open_slot<'a>(&self, slot: &'a Slot) -> Result<&'a Arc<Segment>> {
-        slot.open(self.sys(), &self.path).map_err(|e| self.io_error("opening", slot.base, FileKind::Log, e))
+    /// Opens a segment; `None` for one that another process has deleted meanwhile.
+    fn open_unless_deleted<'a>(&self, slot: &'a Slot) -> io::Result<Option<&'a Arc<Segment>>> {
+        match slot.open(self.sys(), &self.path) {
+            // The log start moves before the files do.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && slot.base < self.block.log_start() => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    /// As [`open_unless_deleted`](Self::open_unless_deleted), for calls that say what they were about.
+    fn open_slot<'a>(&self, slot: &'a Slot) -> Result<Option<&'a Arc<Segment>>> {
+        self.open_unless_deleted(slot).map_err(|e| self.io_error("opening", slot.base, FileKind::Log, e))
     }
 
     /// Base offsets of the segments, ascending.
@@ -331,7 +348,7 @@ impl Log {
     pub fn size(&self) -> Result<u64> {
         let mut size = 0;
         for slot in self.slots()? {
-            let segment = self.open_slot(&slot)?;
+            let Some(segment) = self.open_slot(&slot)? else { continue };
             size += segment.log_len().map_err(|e| self.io_error("measuring", slot.base, FileKind::Log, e))?;
         }
         Ok(size)
@@ -351,6 +368,9 @@ impl Log {
     pub fn aborted_transactions(&self) -> Result<Vec<AbortedTransaction>> {
         let mut all = Vec::new();
         for slot in self.slots()? {
+            if self.open_slot(&slot)?.is_none() {
+                continue;
+            }
             let found = slot.aborted(self.sys(), &self.path);
             all.extend(found.map_err(|e| self.io_error("reading", slot.base, FileKind::TxnIndex, e))?);
         }

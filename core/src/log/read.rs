@@ -88,7 +88,7 @@ impl Log {
             }
             let segment = match slot.open(self.sys(), &self.path) {
                 // Retention was faster: the log start has moved, and says so.
-                Err(e) if e.kind() == io::ErrorKind::NotFound && from < self.block.log_start() => {
+                Err(e) if e.kind() == io::ErrorKind::NotFound && self.is_deleted(from) => {
                     return Err(self.out_of_range(from));
                 }
                 result => result.map_err(|e| self.io_error("opening", slot.base, FileKind::Log, e))?,
@@ -105,6 +105,12 @@ impl Log {
             from = from.max(next);
             cursor = None;
         }
+    }
+
+    /// Whether an offset lies below the log start by now.
+    fn is_deleted(&self, offset: Offset) -> bool {
+        self.mirror();
+        offset < self.block.log_start()
     }
 
     /// The segment that `offset` is in, and where the next one begins.

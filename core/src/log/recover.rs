@@ -51,16 +51,16 @@ pub(super) fn join(
 }
 
 /// A log's files and its block, for whoever has the lock.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     dir: &'a Arc<LogDir>,
     partition: &'a TopicPartition,
-    path: &'a Path,
+    pub(super) path: &'a Path,
     config: &'a Arc<TopicConfig>,
-    block: &'a Block,
+    pub(super) block: &'a Block,
 }
 
 impl Log {
-    fn place<'a>(&'a self, config: &'a Arc<TopicConfig>) -> Place<'a> {
+    pub(super) fn place<'a>(&'a self, config: &'a Arc<TopicConfig>) -> Place<'a> {
         Place { dir: &self.dir, partition: &self.partition, path: &self.path, config, block: &self.block }
     }
 
@@ -172,7 +172,7 @@ impl Log {
 }
 
 impl Place<'_> {
-    fn sys(&self) -> &Sys {
+    pub(super) fn sys(&self) -> &Sys {
         self.dir.sys()
     }
 
@@ -182,8 +182,9 @@ impl Place<'_> {
         match self.block.dirty() {
             Dirty::Append => self.recover_append(),
             Dirty::Roll => self.recover_roll(self.block.dirty_argument()),
+            Dirty::Truncate => self.recover_truncation(self.block.dirty_argument()),
             // Nothing was begun, or everything is derived from the files below.
-            Dirty::Clean | Dirty::Truncate | Dirty::Swap | Dirty::Recover => Ok(()),
+            Dirty::Clean | Dirty::Swap | Dirty::Recover => Ok(()),
         }
     }
 
@@ -222,28 +223,40 @@ impl Place<'_> {
         Ok(scanner.position() == position && last.is_none_or(|header| header.next_offset() == end))
     }
 
+    /// Finishes a roll whose file is there; one word may say so already, and the other not. Nothing was appended to it yet.
     fn recover_roll(&self, base: Offset) -> io::Result<()> {
         match self.sys().disk.stat(&self.path.join(crate::segment::file_name(base, FileKind::Log, Suffix::None))) {
-            Ok(_) if self.block.segment_base() != base => {
+            Ok(_) => {
                 self.block.publish_roll(base, || {});
                 Ok(())
             }
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
         }
     }
 
-    fn derive(&self) -> io::Result<load::Loaded> {
-        let mut report = Report::default();
+    /// Cuts the files once more, as far as they are not, and says where the log ends.
+    fn recover_truncation(&self, to: Offset) -> io::Result<()> {
+        self.cut_files(to)?;
+        let loaded = self.load(self.block.log_start().min(to))?;
+        self.block.publish_truncation(loaded.standing.segment_base, loaded.standing.position, to);
+        Ok(())
+    }
+
+    /// What the files say, whatever the block does.
+    pub(super) fn load(&self, log_start: Offset) -> io::Result<load::Loaded> {
         let opening = Opening {
             leader_epoch: self.block.leader_epoch(),
             watermark: Watermark::LogEnd,
             topic_id: self.block.named().0,
         };
-        let log_start = self.block.log_start();
-        let mut loaded =
-            load::load_again(self.dir, self.partition, self.path, self.config, opening, log_start, &mut report)
-                .map_err(|e| invalid(e.message()))?;
+        let mut report = Report::default();
+        load::load_again(self.dir, self.partition, self.path, self.config, opening, log_start, &mut report)
+            .map_err(|e| invalid(e.message()))
+    }
+
+    fn derive(&self) -> io::Result<load::Loaded> {
+        let mut loaded = self.load(self.block.log_start())?;
         let (end, commit) = (self.block.log_end(), self.block.commit());
         let found = &loaded.standing;
         let is_all = found.segment_base == self.block.segment_base() && found.position == commit.position;

@@ -71,7 +71,10 @@ impl Log {
         let visible = self.block.high_watermark();
         let mut doomed = 0;
         for (index, slot) in slots.iter().enumerate() {
-            let segment = self.open_slot(slot)?;
+            let Some(segment) = self.open_slot(slot)? else {
+                doomed = index + 1; // by another process, just now
+                continue;
+            };
             let look = || -> io::Result<(TimestampMs, u64)> {
                 let size = segment.log_len()?;
                 let newest = segment.largest_timestamp(crate::types::Position(size))?;

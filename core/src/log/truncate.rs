@@ -3,16 +3,15 @@
 //! Source: `org.apache.kafka.storage.internals.log.UnifiedLog#truncateTo`.
 
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
-use super::load::{self, Opening, Watermark};
-use super::report::Report;
-use super::{LEADER_EPOCHS, Log, Slot};
+use super::recover::Place;
+use super::{LEADER_EPOCHS, Log};
 use crate::error::{Error, ErrorCode, Result};
 use crate::segment::{FileKind, Found, Scanner, Segment, Suffix, file_name};
 use crate::shm::Dirty;
 use crate::sys::points::{Point, reached};
-use crate::sys::{Disk, File, Open, write_atomically};
+use crate::sys::{Disk, Entry, File, Open, write_atomically};
 use crate::types::{Offset, Position};
 
 impl Log {
@@ -38,17 +37,11 @@ impl Log {
         self.block.set_dirty(Dirty::Truncate, to);
         self.block.bump_truncation_generation();
         reached(Point::Truncating);
-        let result = self.cut_files(to).and_then(|()| {
+        let config = self.config();
+        let place = self.place(&config);
+        let result = place.cut_files(to).and_then(|()| {
             reached(Point::Truncated);
-            let opening = Opening {
-                leader_epoch: self.block.leader_epoch(),
-                watermark: Watermark::LogEnd,
-                topic_id: self.block.named().0,
-            };
-            let mut report = Report::default();
-            let log_start = self.block.log_start().min(to);
-            load::load_again(&self.dir, &self.partition, &self.path, &self.config(), opening, log_start, &mut report)
-                .map_err(|e| super::tail::invalid(e.message()))
+            place.load(self.block.log_start().min(to))
         });
         let outcome = match result {
             Ok(mut loaded) => {
@@ -67,23 +60,33 @@ impl Log {
         outcome
     }
 
-    fn cut_files(&self, to: Offset) -> io::Result<()> {
+}
+
+impl Place<'_> {
+    /// Cuts the files; what is cut already stays so.
+    pub(super) fn cut_files(&self, to: Offset) -> io::Result<()> {
         let disk = &self.sys().disk;
-        let mut slots = self.slots().map_err(|e| super::tail::invalid(e.message()))?;
+        let entries = disk.list(self.path)?;
+        let base = |entry: &Entry| match crate::segment::parse_name(&entry.name) {
+            Some((base, FileKind::Log, Suffix::None)) => Some(base),
+            _ => None,
+        };
+        let mut bases: Vec<Offset> = entries.iter().filter_map(base).collect();
+        bases.sort_unstable();
         // From the end, so that an interruption leaves a log without a hole.
-        while slots.len() > 1 && slots.last().is_some_and(|slot| slot.base >= to) {
-            let Some(slot) = slots.pop() else { break };
+        while bases.len() > 1 && bases.last().is_some_and(|base| *base >= to) {
+            let Some(base) = bases.pop() else { break };
             for kind in FileKind::OF_SEGMENT {
-                match disk.remove_file(&self.path.join(file_name(slot.base, kind, Suffix::None))) {
+                match disk.remove_file(&self.path.join(file_name(base, kind, Suffix::None))) {
                     Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                     _ => {}
                 }
             }
-            disk.sync_dir(&self.path)?;
+            disk.sync_dir(self.path)?;
         }
-        let Some(last) = slots.last() else { return Ok(()) };
-        self.cut_segment(last, to)?;
-        for entry in disk.list(&self.path)? {
+        let Some(last) = bases.last() else { return Ok(()) };
+        self.cut_segment(*last, to)?;
+        for entry in disk.list(self.path)? {
             if let Some((offset, FileKind::Snapshot, Suffix::None)) = crate::segment::parse_name(&entry.name)
                 && offset > to
             {
@@ -96,12 +99,12 @@ impl Log {
         if epochs.truncate_from_end(to) {
             write_atomically(disk, &self.path.join(LEADER_EPOCHS), &super::format_epochs(epochs.entries()))?;
         }
-        disk.sync_dir(&self.path)
+        disk.sync_dir(self.path)
     }
 
     /// Cuts one segment. One that was sealed is written anew and swapped in; the active one is shortened.
-    fn cut_segment(&self, slot: &Arc<Slot>, to: Offset) -> io::Result<()> {
-        let segment = Segment::open(self.sys(), &self.path, slot.base, Suffix::None, Open::ReadWrite)?;
+    fn cut_segment(&self, base: Offset, to: Offset) -> io::Result<()> {
+        let segment = Segment::open(self.sys(), self.path, base, Suffix::None, Open::ReadWrite)?;
         let mut scanner = Scanner::new(segment.log(), Position::ZERO, Position(segment.log_len()?));
         let mut end = Position::ZERO;
         while let Found::Batch(_, header) = scanner.next_header()? {
@@ -110,11 +113,11 @@ impl Log {
             }
             end = scanner.position();
         }
-        if slot.base == self.block.segment_base() {
+        if base == self.block.segment_base() {
             segment.log().set_len(end.0)?;
             segment.sync_log()?;
         } else {
-            super::cut::keep_prefix(self.sys(), &self.path, &segment, end)?;
+            super::cut::keep_prefix(self.sys(), self.path, &segment, end)?;
         }
         segment.offset_index()?.truncate_to(to)?;
         segment.time_index()?.truncate_to(to)?;

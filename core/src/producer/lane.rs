@@ -288,7 +288,7 @@ impl Lane {
         // A look first, since one is planned most of the time. Relaxed: the duty clears the word before it takes the lock
         // of the queue. If it took that after this record came, it finds the record; if before, the word is seen cleared.
         if !self.lingers.load(Ordering::Relaxed) && !self.lingers.swap(true, Ordering::Relaxed) {
-            self.cluster.duties.after(self.settings.linger, Arc::new(LingerDuty { lane: Arc::downgrade(self) }));
+            self.cluster.clock.after(self.settings.linger, Arc::new(LingerDuty { lane: Arc::downgrade(self) }));
         }
     }
 

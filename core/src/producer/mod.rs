@@ -195,7 +195,7 @@ impl Producer {
         let state = shared.state.get_or_try(make)?;
         let state = state.ok_or_else(|| Error::new(ErrorCode::Forked, "the producer belongs to another process"))?;
         state.cluster.check_writable()?;
-        state.cluster.duties.catch_up();
+        state.cluster.catch_up();
         Ok(state)
     }
 

@@ -102,6 +102,8 @@ pub struct Control {
     map: Arc<Mapping>,
     /// Blocks that were found so far, by whose they are, and how many of the table were looked at.
     found: Mutex<(HashMap<(Uuid, i32), u32>, u32)>,
+    /// An instance whose processes are all dead: nothing of it is to be believed.
+    dead: u64,
 }
 
 impl fmt::Debug for Control {
@@ -126,7 +128,13 @@ pub struct Visitor {
 impl Control {
     /// Takes memory into use. Nothing is read or written yet.
     pub fn new(map: Arc<Mapping>) -> Control {
-        Control { map, found: Mutex::default() }
+        Control { map, found: Mutex::default(), dead: 0 }
+    }
+
+    /// Believes nothing of the instance that there is, because nobody lives who has it open. The next one counts.
+    #[must_use]
+    pub fn without_the_dead(self) -> Control {
+        Control { dead: self.instance(), ..self }
     }
 
     fn header(&self) -> &Header {
@@ -218,7 +226,9 @@ impl Control {
 
     /// Whether an instance is in use, as far as the memory says.
     pub fn is_ready(&self) -> bool {
-        self.map.reserved() >= BLOCKS_AT as u64 && self.header().init.load(Ordering::SeqCst) == 1
+        self.map.reserved() >= BLOCKS_AT as u64
+            && self.header().init.load(Ordering::SeqCst) == 1
+            && (self.dead == 0 || self.instance() != self.dead)
     }
 
     /// Which instance it is.
