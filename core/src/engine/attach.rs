@@ -266,7 +266,7 @@ fn wait_for_attach(sys: &Sys, dir: &Path, klog_lock: &AnyFile) -> Result<()> {
 
 fn begin_instance(sys: &Sys, dir: &Path, control: &Control, options: &OpenOptions) -> Result<()> {
     let chance = || sys.random_below(u64::MAX - 1) + 1;
-    let begun = control.begin(chance(), crate::types::Uuid::ZERO, 0, chance() as u32);
+    let begun = control.begin(chance(), crate::types::Uuid::ZERO, chance() as u32);
     begun.map_err(|e| mapping_error(dir, e))?;
     control.set_lock_kind(match options.config.lock {
         LockName::Futex => 0,

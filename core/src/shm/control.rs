@@ -50,7 +50,6 @@ struct Header {
     slots: AtomicU32,
     block_bytes: AtomicU32,
     directory_id: [AtomicU64; 2],
-    boot: AtomicU64,
     blocks: AtomicU32,
     foreign: AtomicU32,
     was_clean: AtomicU32,
@@ -71,7 +70,7 @@ struct Header {
     _line_3: [AtomicU64; 7],
     turns: Bell,
     _line_4: [AtomicU64; 7],
-    _rest: [[AtomicU64; 64]; 7],
+    _rest: [[AtomicU64; 60]; 8],
 }
 
 /// One who is attached, or was. No decision reads more of it than `generation`; the rest is for people.
@@ -87,7 +86,15 @@ struct SlotRecord {
     program: [AtomicU64; 4],
 }
 
-const _: () = assert!(size_of::<Header>() == 4096);
+const _: () = {
+    use std::mem::offset_of;
+    assert!(size_of::<Header>() == 4096);
+    assert!(offset_of!(Header, blocks) == 48);
+    assert!(offset_of!(Header, metadata_since) == 88);
+    assert!(offset_of!(Header, generations) == 112);
+    assert!(offset_of!(Header, bell) == 128);
+    assert!(offset_of!(Header, turns) == 192);
+};
 const _: () = assert!(size_of::<SlotRecord>() == 64);
 
 // SAFETY: both are `repr(C)` and made of atomics.
@@ -154,7 +161,7 @@ impl Control {
     ///
     /// # Errors
     /// Those of writing; a full disk is one.
-    pub fn begin(&self, instance: u64, directory_id: Uuid, boot: u64, generations: u32) -> io::Result<()> {
+    pub fn begin(&self, instance: u64, directory_id: Uuid, generations: u32) -> io::Result<()> {
         let len = self.map.look()?.max(FIRST_BYTES);
         if self.map.reserved() >= BLOCKS_AT as u64 {
             // Before the rest: whoever reads beside us sees that there is nothing to be believed.
@@ -165,7 +172,6 @@ impl Control {
         header.layout.store(LAYOUT, Ordering::Release);
         header.slots.store(SLOTS, Ordering::Release);
         header.block_bytes.store(size_of::<ControlBlock>() as u32, Ordering::Release);
-        header.boot.store(boot, Ordering::Release);
         self.set_directory_id(directory_id);
         header.generations.store(generations, Ordering::Release);
         header.instance.store(instance, Ordering::Release);

@@ -146,7 +146,7 @@ impl Member {
     /// Those of asking for memory.
     pub fn alone(sys: &Sys) -> io::Result<Member> {
         let control = Control::new(Arc::new(Mapping::private(MAPPED_BYTES)?));
-        control.begin(1, Uuid::ZERO, 0, 0)?;
+        control.begin(1, Uuid::ZERO, 0)?;
         let file = SimDisk::default().open(Path::new("/lck"), Open::Create)?;
         let patience = Duration::from_secs(30);
         Member::enter(sys, control, AnyFile::Simulated(file), &Visitor::default(), patience, None)
