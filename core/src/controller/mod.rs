@@ -190,8 +190,7 @@ impl Controller {
     /// Those of the disk. Records that cannot be read are reported, and listed in the image.
     pub fn open(dir: &Arc<LogDir>, identity: Identity, report: &mut Report) -> Result<Controller> {
         let sys = dir.sys().clone();
-        let opening =
-            Opening { leader_epoch: LeaderEpoch(0), watermark: Watermark::LogEnd, topic_id: Uuid::METADATA };
+        let opening = Opening { leader_epoch: LeaderEpoch(0), watermark: Watermark::LogEnd, topic_id: Uuid::METADATA };
         let log = Log::open(dir, metadata_partition(), Arc::new(metadata_config()), opening, report)?;
         let replica = Replica::new(log, sys.clone());
         let mut image = Image::default();

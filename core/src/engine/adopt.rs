@@ -283,8 +283,7 @@ fn find_epochs(path: &Path, sys: &Sys, topics: &mut BTreeMap<String, FoundTopic>
     let dir = Arc::new(LogDir::open(sys, path, true, Fresh::No, &mut Report::default())?);
     for (name, topic) in topics {
         for (number, epoch) in &mut topic.partitions {
-            let opening =
-                Opening { leader_epoch: LeaderEpoch(0), watermark: Watermark::LogEnd, topic_id: Uuid::ZERO };
+            let opening = Opening { leader_epoch: LeaderEpoch(0), watermark: Watermark::LogEnd, topic_id: Uuid::ZERO };
             let partition = TopicPartition::new(name, *number);
             let log = Log::open(&dir, partition, Arc::default(), opening, &mut Report::default())?;
             let noted = log.epochs().latest().map_or(0, |epoch| epoch.0);

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use super::attach::{Attachment, has_writer};
-use super::open::Place;
 use super::duties::{Duties, Duty};
 use super::open::Opened;
+use super::open::Place;
 use super::spare::Spare;
 use super::topic::Topic;
 use super::{Mode, OpenOptions};
@@ -97,6 +97,8 @@ pub(crate) struct Cluster {
     following: Mutex<()>,
     /// This handle does the housekeeping.
     pub(super) housekeeping: AtomicBool,
+    /// How many had died when this process looked after what they left.
+    pub(super) buried: AtomicU64,
 }
 
 impl fmt::Debug for Cluster {
@@ -108,8 +110,7 @@ impl fmt::Debug for Cluster {
 impl Cluster {
     /// Opens a directory, recovering it if it was not closed in order.
     pub(super) fn open(path: &Path, sys: Sys, options: &OpenOptions) -> Result<Arc<Cluster>> {
-        let Opened { dir, place, controller, identity, found, spare, report } =
-            super::open::open(path, &sys, options)?;
+        let Opened { dir, place, controller, identity, found, spare, report } = super::open::open(path, &sys, options)?;
         let (attaching, reading) = match place {
             Place::Attaching(attaching) => (Some(attaching), None),
             Place::Reading(attachment) => (None, Some(attachment)),
@@ -129,6 +130,7 @@ impl Cluster {
             followed: AtomicI64::new(controller.as_ref().map_or(0, Controller::followed)),
             following: Mutex::new(()),
             housekeeping: AtomicBool::new(false),
+            buried: AtomicU64::new(0),
             controller,
             identity,
             found,
@@ -838,7 +840,8 @@ impl Cluster {
 impl Cluster {
     /// Leaves the directory: what was appended is durable, and whoever goes last leaves everything in order.
     fn detach(&self, member: &Member) -> Result<()> {
-        let mut result = self.known_topics().iter().flat_map(|topic| topic.open_partitions()).fold(Ok(()), |result, partition| {
+        let mut result = Ok(());
+        for partition in self.known_topics().iter().flat_map(|topic| topic.open_partitions()) {
             // The next opener finds everything in order, and would not know.
             if partition.check_exists().is_ok()
                 && let Some(epoch) = partition.epoch_needed()
@@ -846,8 +849,8 @@ impl Cluster {
             {
                 self.dir.mark_failed();
             }
-            result.and(partition.flush_claimed())
-        });
+            result = result.and(partition.flush_claimed());
+        }
         self.take_snapshot(true);
         let attach = member.role(Role::Attach, "closing the directory");
         let is_alone = attach.is_ok() && member.check().is_ok() && self.is_alone(member);
@@ -880,9 +883,9 @@ impl Cluster {
         for block in member.control().blocks() {
             let (id, number) = block.named();
             let Some(name) = image.name_of(id).filter(|_| block.state() == State::Open) else { continue };
-            let closed = self.topic_of(&image, name).partition_of(number, |topic, partition| {
-                self.open_held(partition, topic.id, topic.config())
-            });
+            let closed = self
+                .topic_of(&image, name)
+                .partition_of(number, |topic, partition| self.open_held(partition, topic.id, topic.config()));
             let closed = closed.and_then(|partition| self.spare.allow(|| partition.log().close()));
             if closed.is_err() {
                 self.dir.mark_failed();

@@ -53,7 +53,8 @@ impl Cluster {
         if member.control().is_writing() {
             self.plan_upkeep();
         }
-        if member.bury_dead() > 0 {
+        let dead = member.bury_dead();
+        if self.buried.swap(dead, Ordering::AcqRel) != dead {
             self.duties.after(Duration::ZERO, Arc::new(LookAfter { cluster: Arc::downgrade(self) }));
         }
         self.end_turn(member);
@@ -86,20 +87,24 @@ impl Cluster {
                 continue;
             }
             let (id, number) = block.named();
-            if let Some(controller) = self.controller().ok().filter(|controller| controller.log().block().named().0 == id) {
+            if let Some(controller) =
+                self.controller().ok().filter(|controller| controller.log().block().named().0 == id)
+            {
                 let _ = controller.look_after();
                 continue;
             }
             let Some(name) = image.name_of(id) else { continue };
             // What cannot be recovered is closed for writing, and whoever writes there next is told why.
             let partition = TopicPartition::new(name, number);
-            let _ = self.topic(name).and_then(|topic| topic.partition(self, number)).and_then(|open| open.look_after()).map_err(
-                |error| {
+            let _ = self
+                .topic(name)
+                .and_then(|topic| topic.partition(self, number))
+                .and_then(|open| open.look_after())
+                .map_err(|error| {
                     let mut report = crate::log::Report::default();
                     report.finding(partition.to_string(), error.message());
                     self.tell(report);
-                },
-            );
+                });
         }
         self.ring();
     }

@@ -131,7 +131,10 @@ fn check_same_directory(path: &Path, attaching: &Attaching, directory_id: Uuid) 
     }
     Err(Error::new(
         ErrorCode::Locked,
-        format!("{} is in use as another directory than its {META_PROPERTIES} says; close it everywhere", path.display()),
+        format!(
+            "{} is in use as another directory than its {META_PROPERTIES} says; close it everywhere",
+            path.display()
+        ),
     ))
 }
 

@@ -106,7 +106,7 @@ impl Log {
 
     /// Brings this process to where the log is, behind somebody else who had the lock. Under the lock.
     pub(super) fn take_over(&self, tail: &mut Tail) -> Result<()> {
-        if self.member()?.has_lost_descriptors() || !self.is_still(tail) {
+        if self.member()?.has_lost_descriptors() || !Self::is_still(tail) {
             return Err(Error::new(
                 crate::error::ErrorCode::Locked,
                 format!(
@@ -118,13 +118,13 @@ impl Log {
         let caught_up = self.replay(tail, self.block.log_end());
         let caught_up = caught_up.and_then(|()| tail.segment.look_again());
         // What was not seen yet may be deleted by now.
-        caught_up.or_else(|_| self.derive_again(tail)).map_err(|e| {
-            Error::io(format_args!("catching up with what others appended to {}", self.partition), e)
-        })
+        caught_up
+            .or_else(|_| self.derive_again(tail))
+            .map_err(|e| Error::io(format_args!("catching up with what others appended to {}", self.partition), e))
     }
 
     /// Whether the descriptor of the active segment is the file that was opened.
-    fn is_still(&self, tail: &Tail) -> bool {
+    fn is_still(tail: &Tail) -> bool {
         let found = tail.segment.log().stat();
         found.is_ok_and(|found| (found.device, found.inode) == tail.file && found.len >= tail.position.0)
     }

@@ -59,7 +59,6 @@ impl Log {
         drop(flushing);
         outcome
     }
-
 }
 
 impl Place<'_> {

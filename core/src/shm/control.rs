@@ -107,10 +107,18 @@ unsafe impl Words for ControlBlock {}
 /// The shared memory of a directory.
 pub struct Control {
     map: Arc<Mapping>,
-    /// Blocks that were found so far, by whose they are, and how many of the table were looked at.
-    found: Mutex<(HashMap<(Uuid, i32), u32>, u32)>,
+    found: Mutex<Found>,
     /// An instance whose processes are all dead: nothing of it is to be believed.
     dead: u64,
+}
+
+/// Blocks that were found so far.
+#[derive(Default)]
+struct Found {
+    /// Their numbers, by whose they are.
+    places: HashMap<(Uuid, i32), u32>,
+    /// How many of the table were looked at.
+    looked_at: u32,
 }
 
 impl fmt::Debug for Control {
@@ -176,7 +184,7 @@ impl Control {
         header.generations.store(generations, Ordering::Release);
         header.instance.store(instance, Ordering::Release);
         header.magic.store(MAGIC, Ordering::Release);
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = (HashMap::new(), 0);
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Found::default();
         Ok(())
     }
 
@@ -357,7 +365,7 @@ impl Control {
 
     /// How many have attached, and how many of them were found dead.
     pub fn visits(&self) -> (u64, u64) {
-        (self.header().attached.load(Ordering::Relaxed), self.header().deaths.load(Ordering::Relaxed))
+        (self.header().attached.load(Ordering::Relaxed), self.header().deaths.load(Ordering::Acquire))
     }
 
     // ---- slots -----------------------------------------------------------------------------------------------------------
@@ -384,7 +392,9 @@ impl Control {
         for (word, bytes) in record.program.iter().zip(program.chunks(8)) {
             word.store(bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), Ordering::Relaxed);
         }
-        record.state.store(1, Ordering::Release);
+        if record.state.swap(1, Ordering::AcqRel) != 0 {
+            self.header().deaths.fetch_add(1, Ordering::AcqRel); // nobody had looked since
+        }
         self.header().attached.fetch_add(1, Ordering::Relaxed);
         generation
     }
@@ -398,7 +408,7 @@ impl Control {
     pub fn bury(&self, slot: u32) -> bool {
         let was_there = self.slot(slot).state.swap(0, Ordering::AcqRel) != 0;
         if was_there {
-            self.header().deaths.fetch_add(1, Ordering::Relaxed);
+            self.header().deaths.fetch_add(1, Ordering::AcqRel);
         }
         was_there
     }
@@ -446,15 +456,13 @@ impl Control {
     /// The block of a partition, if somebody has asked for it.
     pub fn find(&self, topic_id: Uuid, partition: i32) -> Option<Block> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let (places, looked_at) = &mut *found;
-        let count = self.count();
-        if *looked_at < count {
-            for block in self.blocks().into_iter().skip(*looked_at as usize) {
-                places.insert(block.named(), block.index());
-                *looked_at = block.index() + 1;
+        if found.looked_at < self.count() {
+            for block in self.blocks().into_iter().skip(found.looked_at as usize) {
+                found.places.insert(block.named(), block.index());
+                found.looked_at = block.index() + 1;
             }
         }
-        places.get(&(topic_id, partition)).map(|index| self.block(*index))
+        found.places.get(&(topic_id, partition)).map(|index| self.block(*index))
     }
 
     /// Makes a block for a partition that has none. One at a time.

@@ -344,16 +344,15 @@ impl Member {
         }
     }
 
-    /// Slots whose holders have died without leaving, each reported once.
-    pub fn bury_dead(&self) -> usize {
-        let mut dead = 0;
+    /// Looks whose holders have died without leaving. Returns how many did in all, since the directory was opened.
+    pub fn bury_dead(&self) -> u64 {
         for slot in self.control.taken() {
             let Some(generation) = self.control.generation(slot) else { continue };
-            if self.is_dead(SlotToken { slot, generation }) && self.control.bury(slot) {
-                dead += 1;
+            if self.is_dead(SlotToken { slot, generation }) {
+                self.control.bury(slot);
             }
         }
-        dead
+        self.control.visits().1
     }
 
     /// Everybody who is attached, by slot.

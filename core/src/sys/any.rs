@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use super::{
-    Clock, Disk, Entry, File, LockKind, LockRange, Locks, Mapping, Open, Random, RealClock, RealDisk, RealFile, RealRandom,
-    RealWait, SimClock, SimDisk, SimFile, SimRandom, SimWait, Space, Stat, Wait, Woken,
+    Clock, Disk, Entry, File, LockKind, LockRange, Locks, Mapping, Open, Random, RealClock, RealDisk, RealFile,
+    RealRandom, RealWait, SimClock, SimDisk, SimFile, SimRandom, SimWait, Space, Stat, Wait, Woken,
 };
 use crate::types::{TimestampMs, Uuid};
 

@@ -29,7 +29,10 @@ pub struct Mapping {
 
 impl fmt::Debug for Mapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mapping").field("len", &self.map.len()).field("is_writable", &self.is_writable).finish()
+        f.debug_struct("Mapping")
+            .field("len", &self.map.len())
+            .field("is_writable", &self.is_writable)
+            .finish_non_exhaustive()
     }
 }
 
@@ -153,11 +156,12 @@ impl Mapping {
 
     /// What the file says at `position`, read past the mapping.
     pub fn read_word(&self, position: u64) -> io::Result<u64> {
+        let Some(file) = &self.file else {
+            return Ok(self.word(position as usize).load(Ordering::SeqCst));
+        };
         let mut bytes = [0; 8];
-        match &self.file {
-            Some(file) => file.read_exact_at(&mut bytes, position)?,
-            None => return Ok(self.word(position as usize).load(Ordering::SeqCst)),
-        }
+        file.read_exact_at(&mut bytes, position)?;
+        #[allow(clippy::host_endian_bytes, reason = "compared with a word of memory, on this machine")]
         Ok(u64::from_ne_bytes(bytes))
     }
 
@@ -176,9 +180,11 @@ impl Mapping {
     pub fn at<T: Words>(&self, at: usize) -> &T {
         assert!(at + size_of::<T>() <= self.map.len(), "byte {at} is outside the shared memory");
         assert!(at.is_multiple_of(align_of::<T>()), "byte {at} is not aligned");
+        // SAFETY: `at` is inside the mapping.
+        let place = unsafe { self.map.as_ptr().add(at) };
         // SAFETY: the range is inside the mapping, which lives as long as `self`, and aligned. `T` promises to be made of
         // atomics, for which every bit pattern is valid and concurrent change is defined.
-        unsafe { &*self.map.as_ptr().add(at).cast::<T>() }
+        unsafe { &*place.cast::<T>() }
     }
 }
 

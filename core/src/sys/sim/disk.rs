@@ -26,7 +26,7 @@ struct Shared {
     watch: Mutex<Watch>,
     clock: AnyClock,
     next_owner: AtomicU64,
-    shared: Mutex<HashMap<PathBuf, Arc<Mapping>>>,
+    memory: Mutex<HashMap<PathBuf, Arc<Mapping>>>,
 }
 
 /// What is in each directory, by the directory's number. The root is 1.
@@ -169,7 +169,7 @@ impl SimDisk {
             watch: Mutex::new(Watch::default()),
             clock,
             next_owner: AtomicU64::new(1),
-            shared: Mutex::default(),
+            memory: Mutex::default(),
         }))
     }
 
@@ -632,7 +632,7 @@ impl Disk for SimDisk {
     /// Memory beside the files: it is gone with a power cut, as its content is on a real disk for all that anybody may
     /// believe of it.
     fn share(&self, path: &Path, how: Open, len: usize) -> io::Result<Arc<Mapping>> {
-        let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.0.memory.lock().unwrap_or_else(PoisonError::into_inner);
         match shared.get(path) {
             Some(found) => Ok(found.clone()),
             None if how == Open::Read => Err(os_error(libc::ENOENT)),
