@@ -19,11 +19,11 @@ use super::OpenOptions;
 use crate::config::LockKind as LockName;
 use crate::date::iso_date;
 use crate::error::{Error, ErrorCode, Result};
-use crate::shm::{Control, MAPPED_BYTES, Member, Role, Visitor};
+use crate::shm::{Control, MAPPED_BYTES, Member, PRIVATE_BYTES, Role, Visitor};
 use crate::sys::points::{Point, reached};
 use crate::sys::{
-    AnyFile, Clock, Disk, File, LockKind, LockRange, Locks, Mapping, Open, Sys, Wait, close_in_child, generation,
-    keep_open_in_child, read_whole, write_all_at,
+    AnyDisk, AnyFile, Clock, Disk, File, LockKind, LockRange, Locks, Mapping, Open, Sys, Wait, close_in_child,
+    generation, keep_open_in_child, read_whole, write_all_at,
 };
 
 const BROKER_LOCK: &str = ".lock";
@@ -110,10 +110,10 @@ impl Attachment {
             return Err(taken(sys, dir, is_exclusive && !options.config.exclusive));
         }
         let control = Control::new(if is_exclusive {
-            Arc::new(Mapping::private(MAPPED_BYTES).map_err(|e| Error::io("making room for control blocks", e))?)
+            Arc::new(Mapping::private(PRIVATE_BYTES).map_err(|e| Error::io("making room for control blocks", e))?)
         } else {
             let path = dir.join(SHARED_MEMORY);
-            sys.disk.share(&path, Open::Create, MAPPED_BYTES).map_err(|e| mapping_error(dir, e))?
+            sys.disk.share(&path, Open::Create, memory_bytes(sys)).map_err(|e| mapping_error(dir, e))?
         });
         if is_first {
             begin_instance(sys, dir, &control, options)?;
@@ -205,10 +205,18 @@ impl Drop for Attachment {
     }
 }
 
+/// How much is mapped: of a file as much as it may grow to, of a disk in memory what one process needs.
+fn memory_bytes(sys: &Sys) -> usize {
+    match sys.disk {
+        AnyDisk::Real(_) => MAPPED_BYTES,
+        AnyDisk::Simulated(_) => PRIVATE_BYTES,
+    }
+}
+
 /// The memory of those who write, for a reader. One that is not of this version's making cannot be followed; where nobody
 /// writes, what is there counts for nothing until somebody does.
 fn follow(sys: &Sys, dir: &Path, somebody_writes: bool) -> Option<Control> {
-    let control = Control::new(sys.disk.share(&dir.join(SHARED_MEMORY), Open::Read, MAPPED_BYTES).ok()?);
+    let control = Control::new(sys.disk.share(&dir.join(SHARED_MEMORY), Open::Read, memory_bytes(sys)).ok()?);
     control.check().ok()?;
     Some(if somebody_writes { control } else { control.without_the_dead() })
 }

@@ -33,6 +33,8 @@ const BLOCKS_AT: usize = SLOTS_AT + SLOTS as usize * size_of::<SlotRecord>();
 const MOST_BLOCKS: u32 = 1 << 18;
 /// Bytes of the whole mapping; the file is as long as it has to be.
 pub const MAPPED_BYTES: usize = BLOCKS_AT + MOST_BLOCKS as usize * size_of::<ControlBlock>();
+/// As [`MAPPED_BYTES`], for memory that nobody shares: it counts as memory, where the system counts strictly.
+pub const PRIVATE_BYTES: usize = BLOCKS_AT + (1 << 16) * size_of::<ControlBlock>();
 /// Bytes that a new file has.
 const FIRST_BYTES: u64 = 128 << 10;
 const MAGIC: u64 = u64::from_be_bytes(*b"klog-shm");
@@ -471,9 +473,10 @@ impl Control {
     /// Those of making the file longer, and `ENOSPC` when there are as many blocks as there can be.
     pub fn add(&self, topic_id: Uuid, partition: i32) -> io::Result<Block> {
         let index = self.count();
-        if index >= MOST_BLOCKS {
+        let most = (self.map.len() - BLOCKS_AT) / size_of::<ControlBlock>();
+        if index as usize >= most {
             return Err(io::Error::other(format!(
-                "{MOST_BLOCKS} partitions were opened since the directory was, which is the most; close it everywhere first"
+                "{most} partitions were opened since the directory was, which is the most; close it everywhere first"
             )));
         }
         self.map.reserve((BLOCKS_AT + (index as usize + 1) * size_of::<ControlBlock>()) as u64)?;

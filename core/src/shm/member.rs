@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::control::{Block, Control, MAPPED_BYTES, SLOTS, Visitor};
+use super::control::{Block, Control, PRIVATE_BYTES, SLOTS, Visitor};
 use super::lock::{AppendLock, Around, Held, Refused, SlotToken};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::points::{Point, reached};
@@ -145,7 +145,7 @@ impl Member {
     /// # Errors
     /// Those of asking for memory.
     pub fn alone(sys: &Sys) -> io::Result<Member> {
-        let control = Control::new(Arc::new(Mapping::private(MAPPED_BYTES)?));
+        let control = Control::new(Arc::new(Mapping::private(PRIVATE_BYTES)?));
         control.begin(1, Uuid::ZERO, 0)?;
         let file = SimDisk::default().open(Path::new("/lck"), Open::Create)?;
         let patience = Duration::from_secs(30);
