@@ -336,7 +336,7 @@ impl Consumer {
             }
             let now = cluster.sys.clock.monotonic();
             let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_sub(now));
-            if left.is_zero() || (self.has_bounds() && self.is_finished()) || sleep.is_pointless() {
+            if left.is_zero() || (self.has_bounds() && self.is_finished()) {
                 return Ok(Batch::empty());
             }
             cluster.sleep(sleep, left)?;

@@ -19,16 +19,16 @@ use super::OpenOptions;
 use crate::config::LockKind as LockName;
 use crate::date::iso_date;
 use crate::error::{Error, ErrorCode, Result};
-use crate::shm::{Control, MAPPED_BYTES, Member, PRIVATE_BYTES, Role, Visitor};
+use crate::shm::{Control, MAPPED_BYTES, Member, PRIVATE_BYTES, Role, Visitor, slot_byte};
 use crate::sys::points::{Point, reached};
 use crate::sys::{
     AnyDisk, AnyFile, Clock, Disk, File, LockKind, LockRange, Locks, Mapping, Open, Sys, Wait, close_in_child,
     generation, keep_open_in_child, read_whole, write_all_at,
 };
 
-const BROKER_LOCK: &str = ".lock";
-const KLOG_LOCK: &str = ".klog.lck";
-const SHARED_MEMORY: &str = ".klog.shm";
+pub(crate) const BROKER_LOCK: &str = ".lock";
+pub(crate) const KLOG_LOCK: &str = ".klog.lck";
+pub(crate) const SHARED_MEMORY: &str = ".klog.shm";
 /// Room for the text that says who has the directory to itself.
 const HOLDER_BYTES: usize = 256;
 /// How long an opener waits at least for another one that is opening or closing the directory.
@@ -98,7 +98,7 @@ impl Attachment {
     }
 
     fn try_begin(sys: &Sys, dir: &Path, options: &OpenOptions) -> Result<Attaching> {
-        let is_exclusive = options.config.exclusive || !is_shareable(sys, dir)?;
+        let is_exclusive = options.config.exclusive || file_system(sys, dir)?.1.is_none();
         let broker_lock = open_current(sys, dir.join(BROKER_LOCK))?;
         if !try_lock(&broker_lock, dir, LockRange::WHOLE, LockKind::Shared)? {
             return Err(Error::new(ErrorCode::Locked, format!("{} is in use by a Kafka broker", dir.display())));
@@ -156,27 +156,17 @@ impl Attachment {
             is_exclusive: false,
             beside_writer: false,
         };
-        for (name, range) in [(BROKER_LOCK, LockRange::WHOLE), (KLOG_LOCK, Role::Member.range())] {
-            let file = match sys.disk.open(&dir.join(name), Open::Read) {
-                Ok(file) => file,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                // A file of another user that may not be opened cannot be locked; it says nothing either way.
-                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => continue,
-                Err(e) => return Err(Error::io(format_args!("opening {}", dir.join(name).display()), e)),
-            };
-            if name == KLOG_LOCK {
-                attachment.beside_writer |= is_held(&file, dir)?;
-            } else if try_lock(&file, dir, range, LockKind::Shared)? {
+        if let Some(file) = open_lock(sys, dir, BROKER_LOCK)? {
+            if try_lock(&file, dir, LockRange::WHOLE, LockKind::Shared)? {
                 close_in_child(&file);
                 attachment.files.push(file);
             } else {
                 attachment.beside_writer = true;
             }
         }
-        let shared = follow(sys, dir, attachment.beside_writer);
-        if shared.as_ref().is_some_and(Control::is_ready) {
-            attachment.beside_writer = false;
-        }
+        let (shared, writers) = follow(sys, dir)?;
+        let can_follow = shared.as_ref().is_some_and(Control::is_ready);
+        attachment.beside_writer |= writers != Writers::None && !can_follow;
         Ok((attachment, shared))
     }
 
@@ -213,41 +203,127 @@ fn memory_bytes(sys: &Sys) -> usize {
     }
 }
 
-/// The memory of those who write, for a reader. One that is not of this version's making cannot be followed; where nobody
-/// writes, what is there counts for nothing until somebody does.
-fn follow(sys: &Sys, dir: &Path, somebody_writes: bool) -> Option<Control> {
-    let control = Control::new(sys.disk.share(&dir.join(SHARED_MEMORY), Open::Read, memory_bytes(sys)).ok()?);
-    control.check().ok()?;
-    Some(if somebody_writes { control } else { control.without_the_dead() })
+/// A lock file, for those who only look; nothing where it is not there. One of another user that may not be opened cannot be
+/// asked; it says nothing either way.
+fn open_lock(sys: &Sys, dir: &Path, name: &str) -> Result<Option<AnyFile>> {
+    match sys.disk.open(&dir.join(name), Open::Read) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Ok(None),
+        Err(e) => Err(Error::io(format_args!("opening {}", dir.join(name).display()), e)),
+    }
+}
+
+/// Which handles of klog's have a directory open for writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writers {
+    /// None.
+    None,
+    /// Any number, who share it.
+    Sharing,
+    /// One that lets nobody else in: for good, or until it has everything in its place.
+    Alone,
+}
+
+/// Who has the directory open for writing at this moment, without keeping the answer.
+pub(crate) fn writers(sys: &Sys, dir: &Path) -> Result<Writers> {
+    let Some(file) = open_lock(sys, dir, KLOG_LOCK)? else { return Ok(Writers::None) };
+    let is_held = |kind| {
+        file.is_locked(Role::Member.range(), kind)
+            .map_err(|e| Error::io(format_args!("locking {} (does the file system have locks?)", dir.display()), e))
+    };
+    Ok(match (is_held(LockKind::Shared)?, is_held(LockKind::Exclusive)?) {
+        (true, _) => Writers::Alone,
+        (false, true) => Writers::Sharing,
+        (false, false) => Writers::None,
+    })
+}
+
+/// The memory of those who write, for a reader, and who they are. One that is not of this version's making cannot be
+/// followed; what somebody left who has gone counts for nothing until somebody comes.
+pub(crate) fn follow(sys: &Sys, dir: &Path) -> Result<(Option<Control>, Writers)> {
+    /// Whoever comes first is not alone with memory of before for longer than this.
+    const OPENING: Duration = Duration::from_millis(100);
+    let control = sys.disk.share(&dir.join(SHARED_MEMORY), Open::Read, memory_bytes(sys)).ok().map(Control::new);
+    let Some(control) = control.filter(|control| control.check().is_ok()) else {
+        return Ok((None, writers(sys, dir)?));
+    };
+    let give_up_at = sys.clock.monotonic().saturating_add(OPENING);
+    let never = AtomicU32::new(0);
+    loop {
+        // Before the look at who writes: an instance that was there, and has nobody then, is over.
+        let instance = control.instance();
+        match writers(sys, dir)? {
+            Writers::Sharing => return Ok((Some(control), Writers::Sharing)),
+            Writers::None => {
+                control.disregard(instance);
+                return Ok((Some(control), Writers::None));
+            }
+            // He is about to clear it, or uses no shared memory at all.
+            Writers::Alone if control.is_telling() => {
+                if sys.clock.monotonic() >= give_up_at {
+                    control.disregard(instance);
+                    return Ok((Some(control), Writers::Alone));
+                }
+                sys.wait.wait(&never, 0, Duration::from_millis(1));
+            }
+            Writers::Alone => return Ok((Some(control), Writers::Alone)),
+        }
+    }
 }
 
 /// Whether a process of klog's has the directory open for writing at this moment.
 pub(crate) fn has_writer(sys: &Sys, dir: &Path) -> bool {
-    sys.disk.open(&dir.join(KLOG_LOCK), Open::Read).is_ok_and(|file| is_held(&file, dir).unwrap_or(true))
+    writers(sys, dir).map_or(true, |writers| writers != Writers::None)
 }
 
-/// Whether somebody has the byte that all who write have.
-fn is_held(file: &AnyFile, dir: &Path) -> Result<bool> {
-    file.is_locked(Role::Member.range(), LockKind::Exclusive)
+/// Those of the slots whose holders live.
+pub(crate) fn held_slots(sys: &Sys, dir: &Path, slots: impl IntoIterator<Item = u32>) -> Result<Vec<u32>> {
+    let Some(file) = open_lock(sys, dir, KLOG_LOCK)? else { return Ok(Vec::new()) };
+    let mut held = Vec::new();
+    for slot in slots {
+        let is_held = file.is_locked(slot_byte(slot), LockKind::Exclusive);
+        // Where it cannot be told, it lives.
+        if is_held.unwrap_or(true) {
+            held.push(slot);
+        }
+    }
+    Ok(held)
+}
+
+/// Whether a Kafka broker has the directory.
+pub(crate) fn has_broker(sys: &Sys, dir: &Path) -> Result<bool> {
+    let Some(file) = open_lock(sys, dir, BROKER_LOCK)? else { return Ok(false) };
+    file.is_locked(LockRange::WHOLE, LockKind::Shared)
         .map_err(|e| Error::io(format_args!("locking {} (does the file system have locks?)", dir.display()), e))
 }
 
-/// Whether several processes may share memory and locks there. Others are known to lose one or the other.
-fn is_shareable(sys: &Sys, dir: &Path) -> Result<bool> {
-    const LOCAL: [i64; 9] = [
-        0xef53,      // ext2, ext3, ext4
-        0x5846_5342, // xfs
-        0x9123_683e, // btrfs
-        0xf2f5_2010, // f2fs
-        0x0102_1994, // tmpfs
-        0x8584_58f6, // ramfs
-        0x794c_7630, // overlayfs
-        0x2fc1_2fc1, // zfs
-        0xca45_1a4e, // bcachefs
-    ];
+/// What is wrong with memory that cannot be followed.
+pub(crate) fn what_memory(sys: &Sys, dir: &Path) -> String {
+    match sys.disk.share(&dir.join(SHARED_MEMORY), Open::Read, MAPPED_BYTES).map(Control::new) {
+        Ok(control) => control.check().err().unwrap_or_else(|| "it has just been made".into()),
+        Err(e) => format!("it cannot be opened: {e}"),
+    }
+}
+
+/// File systems on which several processes may share memory and locks. Others are known to lose one or the other.
+const LOCAL: [(i64, &str); 9] = [
+    (0xef53, "ext2, ext3 or ext4"),
+    (0x5846_5342, "xfs"),
+    (0x9123_683e, "btrfs"),
+    (0xf2f5_2010, "f2fs"),
+    (0x0102_1994, "tmpfs"),
+    (0x8584_58f6, "ramfs"),
+    (0x794c_7630, "overlayfs"),
+    (0x2fc1_2fc1, "zfs"),
+    (0xca45_1a4e, "bcachefs"),
+];
+
+/// The file system that a directory is on: its magic number, and its name where processes may share it.
+pub(crate) fn file_system(sys: &Sys, dir: &Path) -> Result<(i64, Option<&'static str>)> {
     let found = sys.disk.file_system(dir);
     let found = found.map_err(|e| Error::io(format_args!("looking at the file system of {}", dir.display()), e))?;
-    Ok(LOCAL.contains(&(found & 0xffff_ffff)))
+    let magic = found & 0xffff_ffff;
+    Ok((magic, LOCAL.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)))
 }
 
 /// Waits until nobody else attaches or detaches.
@@ -276,6 +352,7 @@ fn begin_instance(sys: &Sys, dir: &Path, control: &Control, options: &OpenOption
     let chance = || sys.random_below(u64::MAX - 1) + 1;
     let begun = control.begin(chance(), crate::types::Uuid::ZERO, chance() as u32);
     begun.map_err(|e| mapping_error(dir, e))?;
+    control.set_began_ms(sys.clock.now().0);
     control.set_lock_kind(match options.config.lock {
         LockName::Futex => 0,
         LockName::Ofd => 1,
@@ -383,7 +460,7 @@ fn write_holder(sys: &Sys, file: &AnyFile, options: &OpenOptions) -> io::Result<
 }
 
 /// Who has the directory, for a message.
-fn holder(sys: &Sys, dir: &Path) -> String {
+pub(crate) fn holder(sys: &Sys, dir: &Path) -> String {
     let content = read_whole(&sys.disk, &dir.join(KLOG_LOCK)).unwrap_or_default();
     let text = String::from_utf8_lossy(&content);
     match text.lines().next().map(str::trim) {

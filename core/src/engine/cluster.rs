@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering, f
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use super::attach::{Attachment, has_writer};
+use super::attach::{Attachment, follow, has_writer};
 use super::duties::{Duties, Duty};
 use super::open::Opened;
 use super::open::Place;
@@ -39,13 +39,6 @@ const READERS_SLEEP: Duration = Duration::from_millis(20);
 pub(crate) struct Sleep {
     word: u32,
     longest: Duration,
-}
-
-impl Sleep {
-    /// Whether nothing can come: nobody ever shared the directory.
-    pub(crate) fn is_pointless(self) -> bool {
-        self.longest.is_zero()
-    }
 }
 
 /// Somebody who holds records that are not written yet.
@@ -786,10 +779,13 @@ impl Cluster {
             return Sleep { word, longest: LONGEST_SLEEP };
         }
         // A reader may not say that it waits: it is woken only along with others, and looks again soon.
-        match self.dir.shared_memory() {
-            Some(memory) => Sleep { word: memory.bell().word().load(Ordering::SeqCst), longest: READERS_SLEEP },
-            None => Sleep { word: 0, longest: Duration::ZERO },
+        if self.dir.shared_memory().is_none()
+            && let Ok((Some(memory), _)) = follow(&self.sys, &self.path)
+        {
+            self.dir.begin_to_follow(memory);
         }
+        let word = self.bell().map_or(0, |bell| bell.word().load(Ordering::SeqCst));
+        Sleep { word, longest: READERS_SLEEP }
     }
 
     /// Sleeps until something changes, at most for `timeout`. Wakes for nothing at times.
@@ -797,10 +793,9 @@ impl Cluster {
     /// # Errors
     /// `Interrupted` when a signal came and the program wants to stop.
     pub(crate) fn sleep(&self, sleep: Sleep, timeout: Duration) -> Result<()> {
-        match self.bell() {
-            Some(bell) => self.wait(bell.word(), sleep.word, timeout.min(sleep.longest)),
-            None => Ok(()),
-        }
+        let never = AtomicU32::new(sleep.word);
+        let word = self.bell().map_or(&never, Bell::word);
+        self.wait(word, sleep.word, timeout.min(sleep.longest))
     }
 
     /// Closes everything in order; a second time does nothing.

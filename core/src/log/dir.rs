@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::checkpoint::{CheckpointFile, Offsets, format_offsets, parse_offsets};
@@ -26,7 +26,7 @@ pub struct LogDir {
     /// The handle on the directory of whoever may write it.
     member: Option<Arc<Member>>,
     /// For a reader: the memory of those who write, if there is any.
-    shared: Option<Control>,
+    shared: OnceLock<Control>,
     /// For a reader: whether the directory was closed in order when it was opened.
     was_clean: bool,
     /// Device and inode of the directory that was opened.
@@ -45,9 +45,9 @@ const BELIEVED_AT_ONCE_MS: i64 = 3_600_000;
 
 #[derive(Default)]
 struct State {
-    /// What the files say, as of the writing number `seen`.
+    /// What the files say, as of the writing number `seen`, which begins anew with every instance.
     written: BTreeMap<CheckpointFile, Offsets>,
-    seen: u32,
+    seen: (u64, u32),
     /// What is to be written; `None` takes a partition out.
     noted: BTreeMap<CheckpointFile, BTreeMap<TopicPartition, Option<Offset>>>,
     /// Files that are not there and are to be made.
@@ -130,7 +130,7 @@ impl LogDir {
         let was_clean = has_clean_mark(sys, path)?;
         let mut dir = LogDir::look(sys, path, Fresh::No, report)?;
         dir.was_clean = was_clean;
-        dir.shared = shared;
+        dir.shared = shared.map_or_else(OnceLock::new, OnceLock::from);
         Ok(dir)
     }
 
@@ -157,7 +157,7 @@ impl LogDir {
         }
         let seen = control.checkpoints(); // before the files are read
         let mut dir = LogDir::look(sys, path, fresh, report)?;
-        dir.state.get_mut().unwrap_or_else(PoisonError::into_inner).seen = seen;
+        dir.state.get_mut().unwrap_or_else(PoisonError::into_inner).seen = (0, seen);
         dir.member = Some(member);
         Ok(dir)
     }
@@ -178,7 +178,7 @@ impl LogDir {
             sys: sys.clone(),
             path: path.to_path_buf(),
             member: None,
-            shared: None,
+            shared: OnceLock::new(),
             was_clean: false,
             state: Mutex::new(state),
             writing_checkpoints: Mutex::new(()),
@@ -207,7 +207,12 @@ impl LogDir {
 
     /// For a reader: the memory of those who write, if there is any.
     pub fn shared_memory(&self) -> Option<&Control> {
-        self.shared.as_ref()
+        self.shared.get()
+    }
+
+    /// For a reader: somebody has come whose memory can be followed.
+    pub fn begin_to_follow(&self, shared: Control) {
+        let _ = self.shared.set(shared); // of two who found it, one is enough
     }
 
     /// Whether the directory was closed in order before those who have it open now opened it.
@@ -222,7 +227,7 @@ impl LogDir {
 
     /// For a reader: whether somebody writes and says where.
     pub fn is_followed(&self) -> bool {
-        self.shared.as_ref().is_some_and(Control::is_ready)
+        self.shared_memory().is_some_and(Control::is_ready)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -303,8 +308,11 @@ impl LogDir {
 
     /// Reads the checkpoints again if another process has written them.
     fn catch_up(&self, state: &mut State) -> Result<()> {
-        let Some(member) = &self.member else { return Ok(()) };
-        let now = member.control().checkpoints();
+        let control = self.member.as_ref().map(|member| member.control()).or(self.shared_memory());
+        let Some(control) = control else { return Ok(()) };
+        // A reader sees one instance after the other, each with its own count.
+        let instance = if self.is_read_only() { control.instance() } else { 0 };
+        let now = (instance, control.checkpoints());
         if state.seen != now {
             read_checkpoints(&self.sys, &self.path, state, &mut Report::default())?;
             state.seen = now;
@@ -401,7 +409,7 @@ impl LogDir {
         write_atomically(&self.sys.disk, &path, &format_offsets(&offsets))
             .map_err(|e| Error::io(format_args!("writing {}", path.display()), e))?;
         if let Some(member) = &self.member {
-            state.seen = member.control().count_checkpoints();
+            state.seen = (0, member.control().count_checkpoints());
         }
         state.written.insert(file, offsets);
         state.noted.remove(&file);
@@ -462,6 +470,6 @@ fn read_checkpoints(sys: &Sys, path: &Path, state: &mut State, report: &mut Repo
 }
 
 /// When a checkpoint was last written: they are, within a second of every flush.
-fn newest_checkpoint(sys: &Sys, path: &Path) -> Option<TimestampMs> {
+pub fn newest_checkpoint(sys: &Sys, path: &Path) -> Option<TimestampMs> {
     CheckpointFile::ALL.iter().filter_map(|file| Some(sys.disk.stat(&path.join(file.name())).ok()?.modified)).max()
 }

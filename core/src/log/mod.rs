@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 pub use append::{Appended, Batch};
 pub use checkpoint::{CheckpointFile, Offsets, format_epochs, format_offsets, parse_epochs, parse_offsets};
 pub use describe::{BatchDescription, SegmentDescription};
-pub use dir::{CLEAN_SHUTDOWN, Fresh, LogDir, Standings};
+pub use dir::{CLEAN_SHUTDOWN, Fresh, LogDir, Standings, newest_checkpoint};
 pub use epochs::Epochs;
 pub use load::{Opening, Watermark, create_partition};
 pub use lookup::{FoundTime, OffsetSpec};
@@ -55,7 +55,7 @@ use crate::shm::{Block, Member, State};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Disk, Open, Sys};
 use crate::types::{LeaderEpoch, Offset, TopicPartition, Uuid};
-use mirror::Mirrored;
+use mirror::{Mirrored, Seen};
 use rules::{AppendRules, WaitRules};
 use tail::Tail;
 
@@ -157,9 +157,10 @@ impl Log {
         report: &mut Report,
     ) -> Result<Log> {
         let path = dir.path().join(partition.to_string());
+        let mirrored = Mirrored::new(opening.topic_id, dir.shared_memory());
         let begin = |block: Block, loaded: load::Loaded, was_first: bool| Log {
             was_first,
-            mirrored: Mirrored::new(opening.topic_id),
+            mirrored,
             wait_rules: WaitRules::of(&config),
             seen_segments: AtomicU32::new(block.segment_generation()),
             tail: Mutex::new(loaded.tail),
@@ -316,12 +317,33 @@ impl Log {
 
     /// For a reader: takes over what the writers say by now. Costs a few loads; nothing where nobody writes.
     pub fn mirror(&self) {
-        if let Some(shared) = self.dir.shared_memory()
-            && self.mirrored.take(shared, &self.block, self.partition.partition)
-        {
-            // Another opening of the directory, with other counts.
-            self.seen_segments.store(self.block.segment_generation().wrapping_sub(1), Ordering::Release);
+        let Some(shared) = self.dir.shared_memory() else { return };
+        match self.mirrored.take(shared, &self.block, self.partition.partition) {
+            Seen::Same => {}
+            Seen::OtherInstance => {
+                self.seen_segments.store(self.block.segment_generation().wrapping_sub(1), Ordering::Release)
+            }
+            Seen::Unopened => self.load_again(),
         }
+    }
+
+    /// For a reader: the log may have grown without its seeing it, and nobody has it open who would say how far. Whoever
+    /// had it last closed it in order, or it would have been recovered, and then it would be open.
+    fn load_again(&self) {
+        let (topic_id, _) = self.block.named();
+        let opening = Opening { leader_epoch: self.block.leader_epoch(), watermark: Watermark::Checkpoint, topic_id };
+        let (config, report) = (self.config(), &mut Report::default());
+        // What cannot be read now stays as it was seen; opening it reported why.
+        let Ok(loaded) = load::load(&self.dir, &self.partition, &self.path, &config, opening, report) else { return };
+        if loaded.standing.high_watermark < self.block.high_watermark() {
+            return;
+        }
+        let mut tail = self.tail();
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        self.block.bump_truncation_generation(); // positions from before mean nothing
+        self.block.reset(&loaded.standing);
+        (*tail, *segments) = (loaded.tail, loaded.segments);
+        self.seen_segments.store(self.block.segment_generation(), Ordering::Release);
     }
 
     /// Opens a segment; `None` for one that another process has deleted meanwhile.

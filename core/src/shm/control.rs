@@ -71,7 +71,9 @@ struct Header {
     bell: Bell,
     _line_3: [AtomicU64; 7],
     turns: Bell,
-    _line_4: [AtomicU64; 7],
+    /// When the instance began, in ms since 1970; for people.
+    began_ms: AtomicU64,
+    _line_4: [AtomicU64; 6],
     _rest: [[AtomicU64; 60]; 8],
 }
 
@@ -109,16 +111,18 @@ unsafe impl Words for ControlBlock {}
 /// The shared memory of a directory.
 pub struct Control {
     map: Arc<Mapping>,
-    found: Mutex<Found>,
-    /// An instance whose processes are all dead: nothing of it is to be believed.
-    dead: u64,
+    found: Mutex<Places>,
+    /// For a reader: an instance of which nobody is left, so that what it says means nothing. 0 for none.
+    disregarded: AtomicU64,
 }
 
 /// Blocks that were found so far.
 #[derive(Default)]
-struct Found {
-    /// Their numbers, by whose they are.
-    places: HashMap<(Uuid, i32), u32>,
+struct Places {
+    /// In which instance. Another one has its blocks in another order.
+    instance: u64,
+    /// By whose they are.
+    by_name: HashMap<(Uuid, i32), u32>,
     /// How many of the table were looked at.
     looked_at: u32,
 }
@@ -145,13 +149,7 @@ pub struct Visitor {
 impl Control {
     /// Takes memory into use. Nothing is read or written yet.
     pub fn new(map: Arc<Mapping>) -> Control {
-        Control { map, found: Mutex::default(), dead: 0 }
-    }
-
-    /// Believes nothing of the instance that there is, because nobody lives who has it open. The next one counts.
-    #[must_use]
-    pub fn without_the_dead(self) -> Control {
-        Control { dead: self.instance(), ..self }
+        Control { map, found: Mutex::default(), disregarded: AtomicU64::new(0) }
     }
 
     fn header(&self) -> &Header {
@@ -186,7 +184,7 @@ impl Control {
         header.generations.store(generations, Ordering::Release);
         header.instance.store(instance, Ordering::Release);
         header.magic.store(MAGIC, Ordering::Release);
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Found::default();
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Places::default();
         Ok(())
     }
 
@@ -242,9 +240,27 @@ impl Control {
 
     /// Whether an instance is in use, as far as the memory says.
     pub fn is_ready(&self) -> bool {
-        self.map.reserved() >= BLOCKS_AT as u64
-            && self.header().init.load(Ordering::SeqCst) == 1
-            && (self.dead == 0 || self.instance() != self.dead)
+        self.stage() == 1 && !self.is_disregarded()
+    }
+
+    /// Whether the blocks say something: an instance is in use, or its last user has gone in order and left them as they
+    /// were then. For a reader.
+    pub fn is_telling(&self) -> bool {
+        matches!(self.stage(), 1 | 2) && !self.is_disregarded()
+    }
+
+    fn stage(&self) -> u32 {
+        if self.map.reserved() < BLOCKS_AT as u64 { 0 } else { self.header().init.load(Ordering::SeqCst) }
+    }
+
+    /// Nobody is left of `instance`: what it says counts for nothing. For a reader that comes later.
+    pub fn disregard(&self, instance: u64) {
+        self.disregarded.store(instance, Ordering::SeqCst);
+    }
+
+    fn is_disregarded(&self) -> bool {
+        let disregarded = self.disregarded.load(Ordering::Relaxed);
+        disregarded != 0 && disregarded == self.instance()
     }
 
     /// Which instance it is.
@@ -365,6 +381,16 @@ impl Control {
         self.header().housekeeper.store(word, Ordering::Relaxed);
     }
 
+    /// When the instance began, in ms since 1970; for people.
+    pub fn began_ms(&self) -> i64 {
+        self.header().began_ms.load(Ordering::Relaxed) as i64
+    }
+
+    /// Says when.
+    pub fn set_began_ms(&self, now: i64) {
+        self.header().began_ms.store(now as u64, Ordering::Relaxed);
+    }
+
     /// How many have attached, and how many of them were found dead.
     pub fn visits(&self) -> (u64, u64) {
         (self.header().attached.load(Ordering::Relaxed), self.header().deaths.load(Ordering::Acquire))
@@ -457,14 +483,18 @@ impl Control {
 
     /// The block of a partition, if somebody has asked for it.
     pub fn find(&self, topic_id: Uuid, partition: i32) -> Option<Block> {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.looked_at < self.count() {
-            for block in self.blocks().into_iter().skip(found.looked_at as usize) {
-                found.places.insert(block.named(), block.index());
-                found.looked_at = block.index() + 1;
+        let mut places = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let instance = self.instance();
+        if places.instance != instance {
+            *places = Places { instance, ..Places::default() };
+        }
+        if places.looked_at < self.count() {
+            for block in self.blocks().into_iter().skip(places.looked_at as usize) {
+                places.by_name.insert(block.named(), block.index());
+                places.looked_at = block.index() + 1;
             }
         }
-        found.places.get(&(topic_id, partition)).map(|index| self.block(*index))
+        places.by_name.get(&(topic_id, partition)).map(|index| self.block(*index))
     }
 
     /// Makes a block for a partition that has none. One at a time.

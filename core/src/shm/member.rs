@@ -48,6 +48,11 @@ impl Role {
 
 /// The bytes of the slots begin here, one for each.
 const SLOTS_FROM: u64 = 4096;
+/// The byte that whoever has a slot holds for as long as it lives.
+pub fn slot_byte(slot: u32) -> LockRange {
+    LockRange::byte(SLOTS_FROM + u64::from(slot))
+}
+
 /// The bytes of the partitions begin here: kernel locks, where those are used.
 const PARTITIONS_FROM: u64 = 8192;
 /// No wait by protocol is longer without another look.
@@ -118,7 +123,7 @@ impl Member {
         let locking = |e| Error::io("locking a slot of .klog.lck", e);
         let at = file.stat().map_err(locking)?;
         for slot in 0..SLOTS {
-            if !file.try_lock(LockRange::byte(SLOTS_FROM + u64::from(slot)), LockKind::Exclusive).map_err(locking)? {
+            if !file.try_lock(slot_byte(slot), LockKind::Exclusive).map_err(locking)? {
                 continue;
             }
             let number = control.enter(slot, visitor);
@@ -411,7 +416,7 @@ impl Around for Member {
         if holder.slot == self.token.slot {
             return false;
         }
-        let byte = LockRange::byte(SLOTS_FROM + u64::from(holder.slot));
+        let byte = slot_byte(holder.slot);
         // Where it cannot be told, it lives.
         self.file.is_locked(byte, LockKind::Exclusive).is_ok_and(|held| !held)
     }

@@ -16,4 +16,4 @@ pub use bell::Bell;
 pub use block::{Commit, ControlBlock, Counts, Dirty, Failure, Operation, Standing, State};
 pub use control::{Block, Control, LAYOUT, MAPPED_BYTES, PRIVATE_BYTES, SLOTS, Visitor};
 pub use lock::{AppendLock, Around, Held, Refused, SlotToken};
-pub use member::{Member, Role, RoleHeld};
+pub use member::{Member, Role, RoleHeld, slot_byte};
