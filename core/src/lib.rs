@@ -63,13 +63,15 @@ pub use config::{
 };
 pub use consumer::{Batch, Consumer, Start, Waker};
 pub use engine::{
-    Adoption, ConfigEntry, ConfigResource, ConfigSource, Engine, LogDirDescription, Mode, NewTopic, OpenOptions,
-    PartitionDescription, ReplicaDescription, Retention, TopicDescription,
+    Adoption, Attached, AttachedHandle, ConfigEntry, ConfigResource, ConfigSource, Engine, HeldLock, Holding,
+    LogDirDescription, Metric, MetricKind, Metrics, Mode, NewTopic, OpenOptions, PartitionDescription,
+    PartitionMetrics, ReplicaDescription, Retention, Sharing, TopicDescription,
 };
 pub use error::{Damage, Error, ErrorCode, Result};
 pub use log::{BatchDescription, Cut, Finding, OffsetSpec, Report, SegmentDescription};
 pub use producer::{Delivery, Producer, ProducerRecord, RecordMetadata};
 pub use record::{BatchError, BatchHeader, Codec, Partitioner, Record, TimestampType};
+pub use shm::Counts;
 pub use types::{LeaderEpoch, Offset, ProducerId, TimestampMs, TopicPartition, Uuid};
 
 /// The version of klog.

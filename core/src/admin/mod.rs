@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::controller::Controller;
-use crate::engine::{ConfigEntry, ConfigResource, Engine, LogDirDescription, NewTopic, TopicDescription};
+use crate::engine::{
+    Attached, ConfigEntry, ConfigResource, Engine, LogDirDescription, Metrics, NewTopic, TopicDescription,
+};
 use crate::error::Result;
 use crate::log::{BatchDescription, Log, OffsetSpec, Report, SegmentDescription};
 use crate::types::{INTERNAL_TOPICS, Offset, TimestampMs, TopicPartition, Uuid};
@@ -119,6 +121,7 @@ impl Admin {
     /// `Closed`.
     pub fn list_topics(&self) -> Result<Vec<TopicListing>> {
         let cluster = self.engine.cluster()?;
+        cluster.sync()?;
         let image = cluster.image();
         let listing = |topic: &crate::controller::TopicImage| TopicListing {
             name: topic.name.clone(),
@@ -199,6 +202,24 @@ impl Admin {
         Ok(vec![self.engine.cluster()?.describe_log_dir()?])
     }
 
+    /// Who has the directory open for writing, this engine too if it may write. A look: it takes no lock, and what it finds
+    /// is old when it returns.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn attached(&self) -> Result<Attached> {
+        self.engine.cluster()?.attached()
+    }
+
+    /// What is counted in the directory since the first of those who have it open opened it: appends, bytes, waits, flushes,
+    /// what dead processes left. Nothing while nobody has it open.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn metrics(&self) -> Result<Metrics> {
+        self.engine.cluster()?.metrics()
+    }
+
     /// The segments of a partition, in order. Reads the header of every batch.
     ///
     /// # Errors
@@ -231,6 +252,7 @@ impl Admin {
     /// Those of [`verify`](Self::verify).
     pub fn verify_with(&self, topic: Option<&str>, mut progress: impl FnMut(u64, u64)) -> Result<Report> {
         let cluster = self.engine.cluster()?;
+        cluster.sync()?;
         let mut report = Report::default();
         let names: Vec<String> = match topic {
             Some(name) => vec![name.to_owned()],

@@ -90,6 +90,7 @@ impl Cluster {
     /// `UnknownTopicOrPartition`.
     pub(crate) fn describe_configs(&self, resource: &ConfigResource) -> Result<Vec<ConfigEntry>> {
         self.check_open()?;
+        self.sync()?;
         let image = self.image();
         let mut entries = match resource {
             ConfigResource::Topic(name) => {

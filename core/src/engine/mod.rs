@@ -5,8 +5,10 @@
 
 mod adopt;
 mod attach;
+mod attached;
 mod cluster;
 mod configs;
+mod doctor;
 mod duties;
 mod housekeeping;
 mod identity;
@@ -21,8 +23,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use adopt::{Adoption, Retention};
+pub use attached::{
+    Attached, AttachedHandle, HeldLock, Holding, Metric, MetricKind, Metrics, PartitionMetrics, Sharing,
+};
 pub(crate) use cluster::{Cluster, Drain};
 pub use configs::{ConfigEntry, ConfigResource, ConfigSource};
+pub use doctor::{Check, Verdict, doctor};
 pub(crate) use duties::Duty;
 pub use log_dirs::{LogDirDescription, ReplicaDescription};
 pub(crate) use topic::Topic;

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::{Disk, File, Open, Sys, write_all_at};
 
-const SPARE: &str = ".klog.spare";
-const SPARE_BYTES: usize = 1 << 20;
+pub(super) const SPARE: &str = ".klog.spare";
+pub(super) const SPARE_BYTES: usize = 1 << 20;
 
 /// The reserve of a directory.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //!
 //! `explain` accounts for every byte of a file: which field it belongs to, what its value is, what that means. `dump`
 //! says what the file contains. Both read only, and a damaged file is what they are for: bytes that make no sense are
-//! shown as such, and what follows is looked for.
+//! shown as such, and what follows is looked for. `doctor` looks at what is around the files.
 
 mod dump;
 mod explain;
@@ -15,6 +15,7 @@ pub use dump::{Dumped, DumpedBatch, DumpedProducer, dump};
 pub use explain::explain;
 pub use fields::{Field, Part, Value};
 
+pub use crate::engine::{Check, Verdict, doctor};
 use crate::log::CheckpointFile;
 use crate::segment::{FileKind, parse_name};
 use crate::types::{METADATA_TOPIC, Offset, TopicPartition};

@@ -671,6 +671,25 @@ pub struct Counts {
     pub cuts: u64,
 }
 
+impl Counts {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(&self, other: &Counts) -> Counts {
+        Counts {
+            appends: self.appends + other.appends,
+            bytes: self.bytes + other.bytes,
+            lock_waits: self.lock_waits + other.lock_waits,
+            lock_wait_ns: self.lock_wait_ns + other.lock_wait_ns,
+            flushes: self.flushes + other.flushes,
+            flush_ns: self.flush_ns + other.flush_ns,
+            wakes: self.wakes + other.wakes,
+            steals: self.steals + other.steals,
+            recoveries: self.recoveries + other.recoveries,
+            cuts: self.cuts + other.cuts,
+        }
+    }
+}
+
 fn halves(id: Uuid) -> (u64, u64) {
     let half = |range: std::ops::Range<usize>| id.0[range].iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
     (half(0..8), half(8..16))

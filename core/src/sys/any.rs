@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use super::real;
 use super::{
-    Clock, Disk, Entry, File, LockKind, LockRange, Locks, Mapping, Open, Random, RealClock, RealDisk, RealFile,
+    Clock, Disk, Entry, File, Limit, LockKind, LockRange, Locks, Mapping, Open, Random, RealClock, RealDisk, RealFile,
     RealRandom, RealWait, SimClock, SimDisk, SimFile, SimRandom, SimWait, Space, Stat, Wait, Woken,
 };
 use crate::types::{TimestampMs, Uuid};
@@ -58,6 +59,24 @@ impl Sys {
             AnyDisk::Real(disk) => disk.stat(Path::new("/proc/self/ns/pid")).map_or(0, |at| at.inode),
             AnyDisk::Simulated(_) => 0,
         }
+    }
+
+    /// A limit of this process; `None` where there is none.
+    pub fn limit(&self, which: Limit) -> Option<u64> {
+        match &self.disk {
+            AnyDisk::Real(_) => real::limit(which),
+            AnyDisk::Simulated(_) => None,
+        }
+    }
+
+    /// Whether a process of this one's namespace is stopped; `None` where that cannot be told.
+    pub fn is_stopped(&self, pid: u32) -> Option<bool> {
+        let file = self.disk.open(Path::new(&format!("/proc/{pid}/stat")), Open::Read).ok()?;
+        let mut line = [0; 512];
+        let len = super::read_exact_at(&file, &mut line, 0).ok()?;
+        // `pid (program) state …`; the program may have any letters.
+        let behind = line[..len].iter().rposition(|byte| *byte == b')')?;
+        line.get(behind + 2).map(|state| matches!(state, b'T' | b't'))
     }
 
     /// A fresh random id.

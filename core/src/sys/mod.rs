@@ -182,6 +182,17 @@ pub trait Wait {
     fn wake_one(&self, word: &AtomicU32);
 }
 
+/// A limit that the system sets to this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Open files.
+    Files,
+    /// Bytes that may be kept from being swapped out.
+    LockedMemory,
+    /// Bytes of addresses.
+    Addresses,
+}
+
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {

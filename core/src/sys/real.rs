@@ -15,7 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use super::{Clock, Disk, Entry, File, LockKind, LockRange, Locks, Mapping, Open, Random, Space, Stat, Wait, Woken};
+use super::{
+    Clock, Disk, Entry, File, Limit, LockKind, LockRange, Locks, Mapping, Open, Random, Space, Stat, Wait, Woken,
+};
 use crate::types::TimestampMs;
 
 /// The file systems of this machine.
@@ -232,6 +234,19 @@ impl Locks for RealFile {
         let lock = self.lock_call(libc::F_OFD_GETLK, lock_type(kind), range)?;
         Ok(libc::c_int::from(lock.l_type) != libc::F_UNLCK)
     }
+}
+
+/// A limit of this process; `None` where there is none.
+pub(super) fn limit(which: Limit) -> Option<u64> {
+    let which = match which {
+        Limit::Files => libc::RLIMIT_NOFILE,
+        Limit::LockedMemory => libc::RLIMIT_MEMLOCK,
+        Limit::Addresses => libc::RLIMIT_AS,
+    };
+    let mut found = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: `found` is a live rlimit that the call fills; it fails for limits only that there are not.
+    unsafe { libc::getrlimit(which, &raw mut found) };
+    (found.rlim_cur != libc::RLIM_INFINITY).then_some(found.rlim_cur)
 }
 
 /// The clocks of this machine. All its processes see the same.
