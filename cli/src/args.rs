@@ -130,6 +130,12 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Let klog write a directory that it did not make, and retention work in it.
     Adopt(Adopt),
+    /// Show who has the directory open for writing, and what each of them holds.
+    Ps(Ps),
+    /// Show what is counted while the directory is open: appends, waits, flushes, recoveries.
+    Stats(Stats),
+    /// Look whether everything around the directory is as it should be: file system, locks, clock, limits, room.
+    Doctor(Doctor),
     /// Say what a file of a log directory contains.
     Dump(Dump),
     /// Account for every byte of a file: its field, its value, its meaning.
@@ -138,6 +144,19 @@ pub(crate) enum Command {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Init {}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Ps {}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Stats {
+    /// Print the text format that Prometheus reads.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) prometheus: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Doctor {}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Topics {
@@ -316,7 +335,7 @@ pub(crate) struct Consume {
     /// Stop after so many records.
     #[arg(short = 'n', long, value_name = "COUNT")]
     pub(crate) max: Option<u64>,
-    /// Stay, and print what comes, until Ctrl-C. What another process writes is seen within about a second.
+    /// Stay, and print what comes, until Ctrl-C, whoever writes it; topics may come and go meanwhile.
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Show what committed transactions wrote, and nothing behind an open one.

@@ -63,7 +63,8 @@ impl fmt::Display for Failure {
 /// What to do about it, where there is something.
 fn advice(error: &Error) -> &'static str {
     match error.code() {
-        ErrorCode::Locked => "; wait for it to end, or read with 'klog consume', which needs no lock",
+        ErrorCode::Locked => "; 'klog ps' shows who has it, and 'klog consume' reads it all the same",
+        ErrorCode::RequestTimedOut => "; 'klog ps' shows who holds what, and 'klog doctor' who is stopped",
         ErrorCode::Unsupported if error.message().ends_with("until it is adopted") => "; 'klog adopt' does that",
         ErrorCode::KafkaStorageError if error.message().contains("Name them as lost") => "; --assume-lost does that",
         ErrorCode::DiskFull => "; free some space and repeat the command",

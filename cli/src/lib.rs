@@ -6,8 +6,10 @@
 
 mod adopt;
 mod args;
+mod attached;
 mod configs;
 mod consume;
+mod doctor;
 mod dump;
 mod explain;
 mod failure;
@@ -16,6 +18,7 @@ mod look;
 mod output;
 mod produce;
 mod progress;
+mod stats;
 mod topics;
 
 use std::ffi::OsString;
@@ -58,6 +61,9 @@ fn dispatch(args: Args, out: &mut Output) -> Outcome {
         Command::Segments(segments) => look::segments(&place, &segments, out),
         Command::Verify(verify) => look::verify(&place, &verify, out),
         Command::Adopt(adopt) => adopt::run(&place, &adopt, out),
+        Command::Ps(_) => attached::run(&place, out),
+        Command::Stats(stats) => stats::run(&place, &stats, out),
+        Command::Doctor(_) => doctor::run(&place, out),
         Command::Produce(produce) => produce::run(&place, &produce, out),
         Command::Consume(consume) => consume::run(&place, &consume, out),
         Command::Dump(dump) => dump::run(&dump, out),

@@ -129,6 +129,16 @@ impl Output {
         self.table(headings, &rows)
     }
 
+    /// Whether nobody is left to read what is printed: the other end of a pipe was closed, or the terminal has gone.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let stdout = self.out.get_ref();
+        let mut asked = [PollFd::new(stdout, PollFlags::empty())];
+        let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+        poll(&mut asked, Some(&now)).is_ok() && asked[0].revents().intersects(gone)
+    }
+
     pub(crate) fn flush(&mut self) -> Outcome {
         self.out.flush().map_err(Failure::writing)
     }
