@@ -14,10 +14,13 @@ pub(crate) enum Unit {
     PerSecond,
     Microseconds,
     Milliseconds,
+    /// A part of one.
+    Share,
 }
 
 impl Unit {
-    fn is_time(self) -> bool {
+    /// Whether less is better.
+    pub(crate) fn is_time(self) -> bool {
         matches!(self, Unit::Microseconds | Unit::Milliseconds)
     }
 }

@@ -10,6 +10,7 @@ mod figure;
 mod floor;
 mod machine;
 mod options;
+mod other;
 mod plan;
 mod rows;
 mod statistics;
@@ -27,6 +28,15 @@ use table::Table;
 pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 fn main() -> ExitCode {
+    if let Some(task) = other::Task::from_command_line() {
+        return match rows::perform(&task) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{}: {error}", task.name);
+                ExitCode::FAILURE
+            }
+        };
+    }
     let done = Options::from_command_line().and_then(|options| match options {
         Some(options) => run(&options),
         None => Ok(()),
@@ -42,6 +52,9 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let plan = Plan::new(options)?;
+    if options.is_raw {
+        return print_figures(&plan, options);
+    }
     machine::describe(plan.dir())?;
     floor::check_encoding()?;
     let mut table = Table::begin(&plan);
@@ -55,5 +68,16 @@ fn run(options: &Options) -> Result<()> {
         }
     }
     table.end();
+    Ok(())
+}
+
+/// What klog comes to, for a program to read.
+fn print_figures(plan: &Plan, options: &Options) -> Result<()> {
+    for row in rows::all().into_iter().filter(|row| options.wants(&row.name())) {
+        for outcome in row.compare(plan)?.unwrap_or_default() {
+            let klog = outcome.klog.ok_or("there is a run at least")?;
+            println!("{}\t{}\t{}", outcome.figure.name, outcome.figure.unit.is_time(), klog.median);
+        }
+    }
     Ok(())
 }

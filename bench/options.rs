@@ -12,13 +12,15 @@ cargo bench -p klog-bench -- [OPTIONS] [FILTER]
   FILTER       only rows whose name contains this, for instance 'batched' or '1 KiB'
   --dir DIR    where to write; a directory on the disk that is to be measured (default: the build's target directory)
   --quick      fewer runs, and a tenth of the work in each
-  --only SIDE  'floor' or 'klog' alone: for a profiler";
+  --only SIDE  'floor' or 'klog' alone: for a profiler
+  --raw        klog's figures alone, a line each, in full: for bench/compare";
 
 /// The command line.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) is_quick: bool,
+    pub(crate) is_raw: bool,
     pub(crate) only: Option<Side>,
     filter: String,
 }
@@ -39,6 +41,7 @@ impl Options {
             match argument.as_str() {
                 "--bench" => {} // cargo says so to every benchmark
                 "--quick" => options.is_quick = true,
+                "--raw" => (options.is_raw, options.only) = (true, Some(Side::Klog)),
                 "--dir" => options.dir = Some(arguments.next().ok_or("--dir needs a directory")?.into()),
                 "--only" => {
                     options.only = Some(match arguments.next().as_deref() {

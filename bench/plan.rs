@@ -24,6 +24,15 @@ pub(crate) struct Plan {
     pub(crate) bulk_bytes: usize,
     /// How long a run lasts that waits for the disk.
     pub(crate) durable_run: Duration,
+    /// How long processes append at once.
+    pub(crate) contended_run: Duration,
+    /// Wake-ups of a run.
+    pub(crate) wakes: usize,
+    /// How often nothing is done, and for how long.
+    pub(crate) idle_pairs: Pairs,
+    pub(crate) idle_run: Duration,
+    /// Processes that are killed.
+    pub(crate) deaths: usize,
     pub(crate) only: Option<Side>,
 }
 
@@ -44,6 +53,11 @@ impl Plan {
             single_appends: 200_000 / share,
             bulk_bytes: (256 << 20) / share,
             durable_run: Duration::from_millis(200),
+            contended_run: Duration::from_millis(if options.is_quick { 100 } else { 300 }),
+            wakes: if options.is_quick { 400 } else { 2000 },
+            idle_pairs: Pairs(if options.is_quick { 1 } else { 3 }),
+            idle_run: Duration::from_secs(if options.is_quick { 2 } else { 10 }),
+            deaths: if options.is_quick { 20 } else { 200 },
             only: options.only,
         })
     }

@@ -92,6 +92,7 @@ fn name(unit: Unit) -> &'static str {
         Unit::PerSecond => "/s",
         Unit::Microseconds => "µs",
         Unit::Milliseconds => "ms",
+        Unit::Share => "",
     }
 }
 
@@ -109,7 +110,7 @@ fn median(unit: Unit, spread: Spread) -> String {
 /// Thousands or millions, for what is counted.
 fn scale(unit: Unit, value: f64) -> (f64, &'static str) {
     match unit {
-        Unit::Microseconds | Unit::Milliseconds => (1.0, " "),
+        Unit::Microseconds | Unit::Milliseconds | Unit::Share => (1.0, " "),
         _ if value >= 1e6 => (1e6, " M"),
         _ if value >= 1e3 => (1e3, " k"),
         _ => (1.0, " "),

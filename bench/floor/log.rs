@@ -25,6 +25,9 @@ struct Words {
     flush_waiters: AtomicU32,
     /// The bytes that are durable.
     flushed: AtomicU64,
+    /// Moves when there is something to read.
+    data_sequence: AtomicU32,
+    data_waiters: AtomicU32,
 }
 
 // SAFETY: every field is an atomic integer.
@@ -42,6 +45,12 @@ impl FloorLog {
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         Ok(FloorLog { file, words: Shared::new()? })
+    }
+
+    /// A log that other processes have as well: whoever comes first makes it.
+    pub(crate) fn share(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        Ok(FloorLog { file, words: Shared::in_file(&path.with_extension("words"))? })
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -89,6 +98,32 @@ impl FloorLog {
             synced?;
         }
         Ok(())
+    }
+
+    /// The bytes that were appended.
+    pub(crate) fn end(&self) -> u64 {
+        self.words.commit.load(Ordering::Acquire) >> 32
+    }
+
+    /// Wakes whoever waits for more than there was.
+    pub(crate) fn announce(&self) {
+        self.words.data_sequence.fetch_add(1, Ordering::SeqCst);
+        if self.words.data_waiters.swap(0, Ordering::SeqCst) != 0 {
+            futex_wake(&self.words.data_sequence, i32::MAX);
+        }
+    }
+
+    /// Sleeps until there is more than `end`; returns where it ends then.
+    pub(crate) fn wait_for_more(&self, end: u64) -> u64 {
+        loop {
+            let sequence = self.words.data_sequence.load(Ordering::SeqCst);
+            self.words.data_waiters.store(1, Ordering::SeqCst);
+            let now = self.end();
+            if now > end {
+                return now;
+            }
+            futex_wait(&self.words.data_sequence, sequence);
+        }
     }
 
     fn lock(&self) {

@@ -6,7 +6,7 @@ mod walk;
 
 pub(crate) use batch::FloorBatch;
 pub(crate) use log::FloorLog;
-pub(crate) use walk::{walk_copied, walk_mapped};
+pub(crate) use walk::{walk, walk_copied, walk_mapped};
 
 use klog::record::{BatchBuilder, BatchOptions};
 use klog::types::TimestampMs;

@@ -38,7 +38,7 @@ pub(crate) fn walk_copied(file: &File) -> Result<usize> {
 }
 
 /// Goes over every record of the batches that are there whole; returns how many, and where they end.
-fn walk(bytes: &[u8]) -> Result<(usize, usize)> {
+pub(crate) fn walk(bytes: &[u8]) -> Result<(usize, usize)> {
     let mut records = 0;
     let mut rest = bytes;
     while rest.len() > RECORDS_AT {
