@@ -42,7 +42,11 @@ pub(crate) fn run(place: &Place, args: &Consume, out: &mut Output) -> Outcome {
         printed: Vec::new(),
         said: String::new(),
     };
-    if args.follow { reading.follow(out)? } else { reading.read_all(out)? }
+    if args.follow {
+        reading.follow(out)?
+    } else {
+        reading.read_all(out)?
+    }
     if reading.is_damaged { Err(Failure::Told) } else { Ok(()) }
 }
 

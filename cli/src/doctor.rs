@@ -16,7 +16,9 @@ pub(crate) fn run(place: &Place, out: &mut Output) -> Outcome {
     if out.is_for_people() {
         checks.iter().try_for_each(|check| show(check, out))?;
     } else {
-        let cells = |check: &Check| vec![json!(check.name), json!(word(check.verdict)), json!(check.found), json!(check.advice)];
+        let cells = |check: &Check| {
+            vec![json!(check.name), json!(word(check.verdict)), json!(check.found), json!(check.advice)]
+        };
         out.rows(&["Check", "Verdict", "Found", "Advice"], checks.iter().map(cells).collect())?;
     }
     match checks.iter().filter(|check| check.verdict == Verdict::Problem).count() {

@@ -122,7 +122,9 @@ fn prometheus(dir: &Path, rows: &[Metric]) -> String {
                 format!(",topic=\"{}\",partition=\"{}\"", label(&partition.topic), partition.partition)
             });
             let _ = match per_second {
-                Some(units) => writeln!(text, "klog_{stem}{end}{{directory=\"{directory}\"{of}}} {}", row.value as f64 / units),
+                Some(units) => {
+                    writeln!(text, "klog_{stem}{end}{{directory=\"{directory}\"{of}}} {}", row.value as f64 / units)
+                }
                 None => writeln!(text, "klog_{stem}{end}{{directory=\"{directory}\"{of}}} {}", row.value),
             };
         }

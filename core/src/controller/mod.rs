@@ -326,16 +326,22 @@ impl Controller {
         Ok(Some(self.image()))
     }
 
+    /// Up to where the metadata are durable, by whomever they were changed.
+    #[inline]
+    pub fn visible_to(&self) -> i64 {
+        self.log().mirror();
+        self.log().block().high_watermark().0
+    }
+
     /// Takes in what was made durable since, by whomever; says whether there was anything. Costs two loads when there was not.
     ///
     /// # Errors
     /// Those of reading. What is damaged is listed in the image.
     pub fn follow(&self) -> Result<bool> {
-        let log = self.log();
-        log.mirror();
-        if log.block().high_watermark().0 <= self.followed.load(Ordering::Acquire) {
+        if self.visible_to() <= self.followed.load(Ordering::Acquire) {
             return Ok(false);
         }
+        let log = self.log();
         let _one_follows = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
         if log.block().high_watermark() <= image.offset {

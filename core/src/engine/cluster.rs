@@ -177,8 +177,17 @@ impl Cluster {
     }
 
     /// Takes in what other processes changed: topics that were made, changed or deleted. Costs two loads when nothing was.
+    #[inline]
     pub(crate) fn sync(&self) -> Result<()> {
-        let Some(controller) = &self.controller else { return Ok(()) };
+        match &self.controller {
+            Some(controller) if controller.visible_to() > self.followed.load(Ordering::Acquire) => {
+                self.follow(controller)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn follow(&self, controller: &Controller) -> Result<()> {
         controller.follow()?;
         if self.followed.load(Ordering::Acquire) == controller.followed() {
             return Ok(());

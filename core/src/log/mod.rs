@@ -51,7 +51,7 @@ pub use snapshot::{format_snapshot, parse_snapshot};
 use crate::config::{Durability, TopicConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::segment::{AbortedTransaction, FileKind, Segment, Suffix};
-use crate::shm::{Block, Member, State};
+use crate::shm::{Block, Control, Member, State};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Disk, Open, Sys};
 use crate::types::{LeaderEpoch, Offset, TopicPartition, Uuid};
@@ -316,12 +316,18 @@ impl Log {
     }
 
     /// For a reader: takes over what the writers say by now. Costs a few loads; nothing where nobody writes.
+    #[inline]
     pub fn mirror(&self) {
-        let Some(shared) = self.dir.shared_memory() else { return };
+        if let Some(shared) = self.dir.shared_memory() {
+            self.mirror_from(shared);
+        }
+    }
+
+    fn mirror_from(&self, shared: &Control) {
         match self.mirrored.take(shared, &self.block, self.partition.partition) {
             Seen::Same => {}
             Seen::OtherInstance => {
-                self.seen_segments.store(self.block.segment_generation().wrapping_sub(1), Ordering::Release)
+                self.seen_segments.store(self.block.segment_generation().wrapping_sub(1), Ordering::Release);
             }
             Seen::Unopened => self.load_again(),
         }

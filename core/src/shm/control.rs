@@ -108,9 +108,43 @@ unsafe impl Words for SlotRecord {}
 // SAFETY: as above.
 unsafe impl Words for ControlBlock {}
 
+/// Something in shared memory, which it keeps alive. Found once, so that a look at it costs no more than a load.
+struct Mapped<T> {
+    map: Arc<Mapping>,
+    at: NonNull<T>,
+}
+
+impl<T: Words> Mapped<T> {
+    fn new(map: &Arc<Mapping>, at: usize) -> Mapped<T> {
+        Mapped { at: NonNull::from(map.at::<T>(at)), map: map.clone() }
+    }
+}
+
+impl<T> Clone for Mapped<T> {
+    fn clone(&self) -> Self {
+        Mapped { map: self.map.clone(), at: self.at }
+    }
+}
+
+// SAFETY: it points into a mapping that it keeps alive, at atomics, which any thread may use.
+unsafe impl<T: Words> Send for Mapped<T> {}
+// SAFETY: as above.
+unsafe impl<T: Words> Sync for Mapped<T> {}
+
+impl<T> Deref for Mapped<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: `at` was made from a reference into `map`, which lives as long as `self`.
+        unsafe { self.at.as_ref() }
+    }
+}
+
 /// The shared memory of a directory.
 pub struct Control {
     map: Arc<Mapping>,
+    header: Mapped<Header>,
     found: Mutex<Places>,
     /// For a reader: an instance of which nobody is left, so that what it says means nothing. 0 for none.
     disregarded: AtomicU64,
@@ -149,11 +183,12 @@ pub struct Visitor {
 impl Control {
     /// Takes memory into use. Nothing is read or written yet.
     pub fn new(map: Arc<Mapping>) -> Control {
-        Control { map, found: Mutex::default(), disregarded: AtomicU64::new(0) }
+        Control { header: Mapped::new(&map, 0), map, found: Mutex::default(), disregarded: AtomicU64::new(0) }
     }
 
+    #[inline]
     fn header(&self) -> &Header {
-        self.map.at(0)
+        &self.header
     }
 
     fn slot(&self, slot: u32) -> &SlotRecord {
@@ -269,6 +304,27 @@ impl Control {
             return 0;
         }
         self.header().instance.load(Ordering::SeqCst)
+    }
+
+    /// Whether `seat` is still of that generation, in `instance`, and the directory's files are those that were opened.
+    /// For whoever is attached: the memory is there.
+    #[inline]
+    pub fn is_held(&self, seat: &Seat, generation: u32, instance: u64) -> bool {
+        let header = self.header();
+        let Seat(slot) = seat;
+        header.foreign.load(Ordering::Acquire) == 0
+            && header.instance.load(Ordering::Acquire) == instance
+            && header.generations.load(Ordering::Acquire).wrapping_add(slot.generation.load(Ordering::Acquire))
+                == generation
+    }
+
+    /// A slot, for whoever has it.
+    ///
+    /// # Panics
+    /// Where there is no such slot.
+    pub fn seat(&self, slot: u32) -> Seat {
+        assert!(slot < SLOTS, "slot {slot} of {SLOTS}");
+        Seat(Mapped::new(&self.map, SLOTS_AT + slot as usize * size_of::<SlotRecord>()))
     }
 
     /// What the file says of that, read past the mapping.
@@ -472,7 +528,7 @@ impl Control {
 
     /// Block number `index`, which is below [`count`](Self::count).
     pub fn block(&self, index: u32) -> Block {
-        Block::at(self.map.clone(), BLOCKS_AT + index as usize * size_of::<ControlBlock>(), index)
+        Block::at(&self.map, BLOCKS_AT + index as usize * size_of::<ControlBlock>(), index)
     }
 
     /// All blocks. Where the file is shorter than they are, those that are there.
@@ -519,23 +575,30 @@ impl Control {
     }
 }
 
+/// A slot, where whoever has it looks whether he still does.
+pub struct Seat(Mapped<SlotRecord>);
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Seat").field(&self.0.generation).finish()
+    }
+}
+
 /// A control block, wherever it lies.
 #[derive(Clone)]
 pub struct Block {
-    map: Arc<Mapping>,
-    at: NonNull<ControlBlock>,
+    words: Mapped<ControlBlock>,
     index: u32,
 }
 
 impl Block {
-    fn at(map: Arc<Mapping>, at: usize, index: u32) -> Block {
-        let at = NonNull::from(map.at::<ControlBlock>(at));
-        Block { map, at, index }
+    fn at(map: &Arc<Mapping>, at: usize, index: u32) -> Block {
+        Block { words: Mapped::new(map, at), index }
     }
 
     /// A block that nobody shares.
     pub fn private() -> io::Result<Block> {
-        Ok(Block::at(Arc::new(Mapping::private(4096)?), 0, 0))
+        Ok(Block::at(&Arc::new(Mapping::private(4096)?), 0, 0))
     }
 
     /// Its number in the table.
@@ -544,24 +607,18 @@ impl Block {
     }
 }
 
-// SAFETY: it points into a mapping that it keeps alive, at atomics, which any thread may use.
-unsafe impl Send for Block {}
-// SAFETY: as above.
-unsafe impl Sync for Block {}
-
 impl Deref for Block {
     type Target = ControlBlock;
 
     #[inline]
     fn deref(&self) -> &ControlBlock {
-        // SAFETY: `at` was made from a reference into `map`, which lives as long as `self`.
-        unsafe { self.at.as_ref() }
+        &self.words
     }
 }
 
 impl fmt::Debug for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug_assert!(!self.map.is_empty());
+        debug_assert!(!self.words.map.is_empty());
         fmt::Debug::fmt(&**self, f)
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::control::{Block, Control, PRIVATE_BYTES, SLOTS, Visitor};
+use super::control::{Block, Control, PRIVATE_BYTES, SLOTS, Seat, Visitor};
 use super::lock::{AppendLock, Around, Held, Refused, SlotToken};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::points::{Point, reached};
@@ -67,6 +67,7 @@ pub struct Member {
     /// Device and inode of that file, as it was opened.
     place: (u64, u64),
     token: SlotToken,
+    seat: Seat,
     /// The instance that it attached to; 0 once it left.
     instance: AtomicU64,
     lock: AppendLock,
@@ -132,6 +133,7 @@ impl Member {
                 sys: sys.clone(),
                 instance: AtomicU64::new(control.instance()),
                 token: SlotToken { slot, generation: number },
+                seat: control.seat(slot),
                 control,
                 place: (at.device, at.inode),
                 file: ManuallyDrop::new(file),
@@ -188,21 +190,17 @@ impl Member {
         self.now().saturating_add(u64::try_from(self.patience.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// Refuses a handle that is none any more: the directory's files were replaced, or somebody else has its slot. Three
+    /// Refuses a handle that is none any more: the directory's files were replaced, or somebody else has its slot. Four
     /// loads. To be asked after a lock was taken (I10).
     ///
     /// # Errors
     /// `Locked`.
     #[inline]
     pub fn check(&self) -> Result<()> {
-        let control = &self.control;
-        if !control.is_foreign()
-            && control.instance() == self.instance.load(Ordering::Relaxed)
-            && control.generation(self.token.slot) == Some(self.token.generation)
-        {
-            return Ok(());
+        match self.control.is_held(&self.seat, self.token.generation, self.instance.load(Ordering::Relaxed)) {
+            true => Ok(()),
+            false => Err(self.fenced()),
         }
-        Err(self.fenced())
     }
 
     #[cold]
