@@ -339,7 +339,7 @@ impl Consumer {
             if left.is_zero() || (self.has_bounds() && self.is_finished()) {
                 return Ok(Batch::empty());
             }
-            cluster.sleep(sleep, left)?;
+            cluster.sleep(sleep, left, || self.waker.wanted.load(Ordering::SeqCst))?;
         }
     }
 

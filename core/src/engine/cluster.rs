@@ -33,6 +33,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// As above, for one who may not say that it waits.
 const READERS_SLEEP: Duration = Duration::from_millis(20);
+/// As above, where there is nothing to look at yet.
+const NOBODYS_SLEEP: Duration = Duration::from_millis(200);
 
 /// What was seen before somebody goes to sleep.
 #[derive(Clone, Copy, Debug)]
@@ -797,14 +799,25 @@ impl Cluster {
         Sleep { word, longest: READERS_SLEEP }
     }
 
-    /// Sleeps until something changes, at most for `timeout`. Wakes for nothing at times.
+    /// Sleeps until something changes, at most for `timeout`, or until `is_wanted`. Wakes for nothing at times.
     ///
     /// # Errors
     /// `Interrupted` when a signal came and the program wants to stop.
-    pub(crate) fn sleep(&self, sleep: Sleep, timeout: Duration) -> Result<()> {
-        let never = AtomicU32::new(sleep.word);
-        let word = self.bell().map_or(&never, Bell::word);
-        self.wait(word, sleep.word, timeout.min(sleep.longest))
+    pub(crate) fn sleep(&self, sleep: Sleep, timeout: Duration, is_wanted: impl Fn() -> bool) -> Result<()> {
+        let Some(bell) = self.bell() else {
+            // Nobody ever shared the directory: there is no word to look at, and somebody may come.
+            return self.wait(&AtomicU32::new(sleep.word), sleep.word, timeout.min(NOBODYS_SLEEP));
+        };
+        let mut left = timeout.min(LONGEST_SLEEP);
+        // In slices, for a reader, who looks at no more than the word between them.
+        while !left.is_zero() {
+            self.wait(bell.word(), sleep.word, left.min(sleep.longest))?;
+            if bell.word().load(Ordering::SeqCst) != sleep.word || is_wanted() || self.closed.load(Ordering::SeqCst) {
+                break;
+            }
+            left = left.saturating_sub(sleep.longest);
+        }
+        Ok(())
     }
 
     /// Closes everything in order; a second time does nothing.
