@@ -146,8 +146,8 @@ impl Log {
         let mut want = fetch.max_bytes.max(HEADER_BYTES);
         if buffer.len() < want {
             // Memory for what there is, not for what there might be.
-            let left = segment.log_len().map_err(reading)?.saturating_sub(start.0);
-            want = want.min(left as usize + HEADER_BYTES);
+            let left = self.readable_end(segment).map_err(reading)?.saturating_sub(start.0) as usize;
+            want = want.min(left.max(HEADER_BYTES));
         }
         loop {
             if buffer.len() < want {
@@ -170,6 +170,15 @@ impl Log {
                 _ => return Ok(Some(chunk)),
             }
         }
+    }
+
+    /// Where there is nothing more to read in a segment, without asking the system where the words say it. It is no more than
+    /// advice on how much to read at once: the words may be of another moment.
+    fn readable_end(&self, segment: &Segment) -> io::Result<u64> {
+        if self.block.segment_base() == segment.base() {
+            return Ok(self.block.commit().position.0);
+        }
+        segment.log_len()
     }
 
     /// Where the batch begins that contains `from`, or the first one behind it; with an error where there is damage instead.
