@@ -3,7 +3,7 @@
 //! Nothing here is needed for anything to be right. Whoever wants a lock of a dead process takes it, whoever waits for a
 //! record flushes. But readers take no locks, and nobody may come to write for a long time.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
@@ -15,13 +15,16 @@ use crate::types::TopicPartition;
 
 /// How often dead processes are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How many of these looks there are to one at the directory's files, which takes more calls.
+const LOOKS_PER_CHECK: u32 = 10;
 
 impl Cluster {
     /// Has the housekeeping done, by this process or by another. Where nobody else can attach there is none.
     pub(super) fn begin_housekeeping(self: &Arc<Self>) {
         let is_shared = self.dir().member().is_some_and(|member| !member.control().mapping().is_private());
         if is_shared {
-            self.clock.after(LOOK_EVERY, Arc::new(Housekeeping { cluster: Arc::downgrade(self) }));
+            let looks = AtomicU32::new(0);
+            self.clock.after(LOOK_EVERY, Arc::new(Housekeeping { cluster: Arc::downgrade(self), looks }));
         }
     }
 
@@ -47,7 +50,7 @@ impl Cluster {
     }
 
     fn keep_house(self: &Arc<Self>, member: &Member) {
-        if !self.is_this_directory(member) || !self.is_housekeeper() {
+        if member.check().is_err() || !self.is_housekeeper() {
             return;
         }
         if member.control().is_writing() {
@@ -60,22 +63,15 @@ impl Cluster {
         self.end_turn(member);
     }
 
-    /// Whether the directory's files are still those that were opened, and this process has not lost its descriptors. Where
-    /// they are not, nobody writes any more.
-    fn is_this_directory(&self, member: &Member) -> bool {
-        if member.has_lost_descriptors() {
-            member.leave();
-            return false;
-        }
+    /// Looks whether the directory's files are still those that were opened. Where they are not, nobody writes any more.
+    fn check_files(&self, member: &Member) {
         if self.dir().check_place().is_err() {
-            return true; // it was moved: no name in it is changed any more, and its files are where they were opened
+            return; // it was moved: no name in it is changed any more, and its files are where they were opened
         }
         let attachment = self.attachment.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_current = attachment.as_ref().is_none_or(|attachment| attachment.is_current(&self.sys, self.path()));
-        if !is_current {
+        if !attachment.as_ref().is_none_or(|attachment| attachment.is_current(&self.sys, self.path())) {
             member.control().set_foreign();
         }
-        is_current
     }
 
     /// After somebody died: his locks are taken and given back, which recovers what he was at, and what he appended and did
@@ -133,12 +129,18 @@ impl Duty for LookAfter {
 
 struct Housekeeping {
     cluster: Weak<Cluster>,
+    looks: AtomicU32,
 }
 
 impl Duty for Housekeeping {
     fn perform(&self) -> Option<Duration> {
         let cluster = self.cluster.upgrade()?;
         let member = cluster.dir().member()?;
+        if member.has_lost_descriptors() {
+            member.leave(); // before anything is done with what may be somebody else's file by now
+        } else if self.looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOKS_PER_CHECK) {
+            cluster.check_files(member);
+        }
         cluster.keep_house(member);
         Some(LOOK_EVERY)
     }

@@ -90,6 +90,9 @@ impl Drop for Member {
             return; // a child: the fork handler closed the descriptor, and its number may mean another file by now
         }
         keep_open_in_child(&self.file);
+        if self.has_lost_descriptors() {
+            return; // the number means a file of somebody else's
+        }
         // SAFETY: it is dropped here and nowhere else, and not used afterwards.
         unsafe { ManuallyDrop::drop(&mut self.file) };
     }
@@ -339,7 +342,9 @@ impl Member {
             self.control.leave(self.token.slot);
         }
         if self.instance.swap(0, Ordering::SeqCst) != 0 {
-            let _ = self.file.unlock(LockRange::WHOLE);
+            if !self.has_lost_descriptors() {
+                let _ = self.file.unlock(LockRange::WHOLE);
+            }
             let turns = self.control.turns();
             if turns.ring() {
                 self.sys.wait.wake_all(turns.word());
