@@ -98,15 +98,34 @@ points! {
 #[allow(unsafe_code, reason = "a death that nothing can catch")]
 mod armed {
     use super::Point;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use crate::sys::{Clock, RealClock};
+    use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
     static ARMED: AtomicU32 = AtomicU32::new(u32::MAX);
     static PASSES: AtomicU32 = AtomicU32::new(0);
+    static SIGNAL: AtomicI32 = AtomicI32::new(libc::SIGKILL);
+    static TOLD: AtomicI32 = AtomicI32::new(-1);
 
     /// Has this process die when it comes by `point` for the `passes`-th time from now on.
     pub fn arm(point: Option<Point>, passes: u32) {
+        arm_with(libc::SIGKILL, point, passes);
+    }
+
+    /// As [`arm`], and it stops there until somebody has it go on.
+    pub fn arm_stop(point: Option<Point>, passes: u32) {
+        arm_with(libc::SIGSTOP, point, passes);
+    }
+
+    fn arm_with(signal: i32, point: Option<Point>, passes: u32) {
+        ARMED.store(u32::MAX, Ordering::SeqCst);
+        SIGNAL.store(signal, Ordering::SeqCst);
         PASSES.store(passes.max(1), Ordering::SeqCst);
         ARMED.store(point.map_or(u32::MAX, |point| point as u32), Ordering::SeqCst);
+    }
+
+    /// Has a line written to a descriptor when the point is reached: `at`, its name, and the monotonic time in ns.
+    pub fn tell_to(descriptor: i32) {
+        TOLD.store(descriptor, Ordering::SeqCst);
     }
 
     /// Whether the process is to die here when it comes by the next time.
@@ -117,14 +136,18 @@ mod armed {
     /// Comes by a point.
     pub fn reached(point: Point) {
         if ARMED.load(Ordering::SeqCst) == point as u32 && PASSES.fetch_sub(1, Ordering::SeqCst) == 1 {
-            // SAFETY: the signal cannot be caught; nothing runs afterwards.
-            unsafe { libc::raise(libc::SIGKILL) };
+            ARMED.store(u32::MAX, Ordering::SeqCst);
+            let line = format!("at {} {}\n", point.name(), RealClock.monotonic().as_nanos());
+            // SAFETY: the bytes live as long as the call; a descriptor of -1 is refused.
+            unsafe { libc::write(TOLD.load(Ordering::SeqCst), line.as_ptr().cast(), line.len()) };
+            // SAFETY: of the two signals one ends the process, which runs nothing afterwards, and one only stops it.
+            unsafe { libc::raise(SIGNAL.load(Ordering::SeqCst)) };
         }
     }
 }
 
 #[cfg(feature = "crash-points")]
-pub use armed::{arm, is_next, reached};
+pub use armed::{arm, arm_stop, is_next, reached, tell_to};
 
 /// Whether the process is to die here: never.
 #[cfg(not(feature = "crash-points"))]
