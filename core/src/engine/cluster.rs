@@ -408,7 +408,28 @@ impl Cluster {
         config: Arc<TopicConfig>,
     ) -> Result<Replica> {
         let _inside = self.enter_quietly()?;
-        self.open_held(partition, id, config)
+        let opened = self.open_held(partition, id, config);
+        match self.check_still_there(partition, id) {
+            Ok(()) => opened,
+            Err(error) => {
+                if let Ok(opened) = opened {
+                    opened.log().mark_removed();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Asked when a log was opened, or was not: another process may have deleted its topic meanwhile, and made one of that
+    /// name in its place.
+    fn check_still_there(&self, partition: &TopicPartition, id: Uuid) -> Result<()> {
+        let Some(controller) = self.controller.as_ref().filter(|_| !self.read_only) else { return Ok(()) };
+        controller.follow()?;
+        let image = controller.image();
+        match image.topic(&partition.topic) {
+            Some(topic) if topic.id == id => Ok(()),
+            _ => Err(unknown_topic(&partition.topic, &image)),
+        }
     }
 
     /// As [`open_partition`](Self::open_partition), also while the engine is being closed.
@@ -502,17 +523,19 @@ impl Cluster {
         self.make_directory(partition, id, epoch)
     }
 
-    /// Makes the directory of a partition, unless another process has, or does at this moment.
+    /// Makes the directory of a partition, if its topic is still there and nobody else has made it. With the right to change
+    /// the metadata: what another process makes in the place of a topic that it deleted has the same names.
     pub(super) fn make_directory(&self, partition: &TopicPartition, id: Uuid, epoch: LeaderEpoch) -> Result<()> {
-        let Some(member) = self.dir.member() else { return Ok(()) };
-        let block = member.block(id, partition.partition)?;
-        let _held = member.acquire(&block, partition)?;
-        let is_made = block.state() != State::Unopened
-            || super::open::read_topic_id(&self.sys, &self.path, partition) == Ok(Some(id));
-        let made =
-            if is_made { Ok(()) } else { self.spare.allow(|| create_partition(&self.dir, partition, id, epoch)) };
-        member.release(&block);
-        made
+        let make = |image: &Image| match image.topic(&partition.topic) {
+            Some(topic) if topic.id == id => {
+                if super::open::read_topic_id(&self.sys, &self.path, partition) != Ok(Some(id)) {
+                    create_partition(&self.dir, partition, id, epoch)?;
+                }
+                Ok(Vec::new())
+            }
+            _ => Err(unknown_topic(&partition.topic, image)),
+        };
+        self.spare.allow(|| self.controller()?.change(make).map(drop))
     }
 
     /// A directory that says it belongs to another topic of the name is not touched.

@@ -229,7 +229,7 @@ impl Cluster {
         let topic = self.forget_topic(name);
         self.mark_blocks_removed(id.get(), topic.as_deref());
         let delay = topic.map_or(60_000, |topic| topic.config().file_delete_delay_ms as u64);
-        let paths = self.rename_dirs(name)?;
+        let paths = self.rename_dirs(name, id.get())?;
         self.remove_later(paths, Duration::from_millis(delay));
         self.take_snapshot(false);
         Ok(())
@@ -276,6 +276,7 @@ impl Cluster {
             && self.controller()?.was_removed(id)?
         {
             self.dir().begin_writing()?;
+            self.mark_blocks_removed(id, None); // whoever removed it may have died before
             let doomed =
                 self.rename_doomed(partition).map_err(|e| Error::io(format_args!("removing {}", path.display()), e))?;
             self.remove_later(vec![doomed], Duration::ZERO);
@@ -295,17 +296,27 @@ impl Cluster {
         Ok(doomed)
     }
 
-    fn rename_dirs(&self, name: &str) -> Result<Vec<PathBuf>> {
+    /// Takes the directories of a removed topic out of the way. With the right to change the metadata: another process may
+    /// have made a topic of that name since, and its directories have these names.
+    fn rename_dirs(&self, name: &str, id: Uuid) -> Result<Vec<PathBuf>> {
         let error = |e| Error::io(format_args!("removing topic '{name}' from {}", self.path().display()), e);
         self.dir().check_place()?;
         let mut paths = Vec::new();
-        for entry in self.sys.disk.list(self.path()).map_err(error)? {
-            let Some(partition) = TopicPartition::parse_dir(&entry.name).filter(|p| entry.is_dir && p.topic == name)
-            else {
-                continue;
-            };
-            paths.push(self.rename_doomed(&partition).map_err(error)?);
-        }
+        self.controller()?.change(|image| {
+            let is_made_again = image.topic(name).is_some();
+            for entry in self.sys.disk.list(self.path()).map_err(error)? {
+                let Some(partition) =
+                    TopicPartition::parse_dir(&entry.name).filter(|p| entry.is_dir && p.topic == name)
+                else {
+                    continue;
+                };
+                let is_its_own = || super::open::read_topic_id(&self.sys, self.path(), &partition) == Ok(Some(id));
+                if !is_made_again || is_its_own() {
+                    paths.push(self.rename_doomed(&partition).map_err(error)?);
+                }
+            }
+            Ok(Vec::new())
+        })?;
         Ok(paths)
     }
 

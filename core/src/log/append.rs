@@ -123,8 +123,7 @@ impl Log {
     fn make_ready(&self, tail: &mut Tail, member: &Member, held: Held) -> Result<()> {
         member.check()?;
         if self.block.state() != State::Open {
-            let what = format!("topic '{}' was deleted", self.partition.topic);
-            return Err(Error::new(ErrorCode::UnknownTopicOrPartition, what));
+            return Err(self.removed());
         }
         self.check_failure()?;
         if held.must_recover {

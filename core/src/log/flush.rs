@@ -13,7 +13,7 @@ use super::tail::invalid;
 use super::{Log, Slot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::segment::{FileKind, Found, Scanner, Suffix, file_name};
-use crate::shm::{Failure, Operation, Refused, SlotToken};
+use crate::shm::{Failure, Operation, Refused, SlotToken, State};
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, File, Open, Wait};
@@ -139,6 +139,11 @@ impl Log {
                 reached(Point::FlushPublished);
                 Ok(())
             }
+            // Its files have other names by now, and nobody asks for its records any more.
+            Err(_) if self.block.state() == State::Removed => {
+                self.block.set_flushing(false);
+                Err(self.removed())
+            }
             Err(cause) => {
                 let os_code = cause.raw_os_error().unwrap_or(libc::EIO);
                 self.block.fail(Failure { operation: Operation::Flush, os_code });
@@ -151,8 +156,13 @@ impl Log {
 
     /// Writes what lies in `[from, target)` once more, and checks it as it comes back from the disk.
     fn settle_range(&self, from: Offset, target: Offset) -> io::Result<()> {
-        // One look: what is committed by now, and nothing that somebody may be writing.
-        let (active, commit) = (self.block.segment_base(), self.block.commit());
+        // What is committed by now, and nothing that somebody may be writing. Under the lock: a roll changes two words.
+        let (active, commit) = {
+            let holding = self.acquire(&mut self.tail()).map_err(io::Error::other)?;
+            let standing = (self.block.segment_base(), self.block.commit());
+            holding.release();
+            standing
+        };
         let slots = self.slots().map_err(io::Error::other)?;
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.base < target) {
             if slots.get(index + 1).is_some_and(|next| next.base <= from) {

@@ -175,7 +175,7 @@ impl Log {
             // Beside a living writer the end of the files means nothing: the block says where the log ends.
             let mut beside = Report::default();
             let report = if dir.is_followed() { &mut beside } else { report };
-            let loaded = load::load(dir, &partition, &path, &config, opening, report)?;
+            let loaded = Self::load_beside_writers(dir, &partition, &path, &config, opening, report)?;
             let block = Block::private().map_err(|e| Error::io("making room for a control block", e))?;
             block.name(opening.topic_id, partition.partition);
             block.reset(&loaded.standing);
@@ -199,6 +199,29 @@ impl Log {
         };
         member.release(&block);
         opened
+    }
+
+    /// For a reader: what was listed may be renamed before it is opened, where others write.
+    fn load_beside_writers(
+        dir: &Arc<LogDir>,
+        partition: &TopicPartition,
+        path: &Path,
+        config: &Arc<TopicConfig>,
+        opening: Opening,
+        report: &mut Report,
+    ) -> Result<load::Loaded> {
+        const TIMES: usize = 8;
+        for _ in 1..TIMES {
+            let mut found = Report::default();
+            match load::load(dir, partition, path, config, opening, &mut found) {
+                Err(_) if dir.shared_memory().is_some() => {}
+                loaded => {
+                    report.append(found);
+                    return loaded;
+                }
+            }
+        }
+        load::load(dir, partition, path, config, opening, report)
     }
 
     /// Which partition it is.
@@ -474,6 +497,12 @@ impl Log {
         if let Ok(holding) = held {
             holding.release();
         }
+    }
+
+    /// The error of a log whose topic was deleted.
+    fn removed(&self) -> Error {
+        let what = format!("topic '{}' was deleted", self.partition.topic);
+        Error::new(ErrorCode::UnknownTopicOrPartition, what)
     }
 
     /// Begins a leader epoch: batches are stamped with it from now on.

@@ -82,6 +82,8 @@ impl Log {
             let Some((slot, next_base)) = self.slot_for(from, cursor) else {
                 return Ok(Chunk { batches: Vec::new(), len: 0, next: from, cursor: None });
             };
+            // Retention may have taken the segment that the cursor stands in.
+            cursor = cursor.filter(|cursor| cursor.segment == slot.base);
             if cursor.is_some() && next_base.is_some_and(|next| next <= from) {
                 cursor = None; // the segment ended at `from`; damage behind its last batch hides nothing of the next one
                 continue;

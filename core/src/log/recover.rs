@@ -43,6 +43,11 @@ pub(super) fn join(
     let joined = if must_recover { place.repair() } else { Ok(()) }.and_then(|()| place.derive());
     match joined {
         Ok(loaded) => {
+            if must_recover {
+                // Whoever has the log open looks at its segments again: the dead one may have changed them, and not said so.
+                block.bump_segment_generation();
+                reached(Point::Recovered);
+            }
             block.clear_dirty();
             Ok(loaded)
         }
@@ -183,8 +188,14 @@ impl Place<'_> {
             Dirty::Append => self.recover_append(),
             Dirty::Roll => self.recover_roll(self.block.dirty_argument()),
             Dirty::Truncate => self.recover_truncation(self.block.dirty_argument()),
-            // Nothing was begun, or everything is derived from the files below.
-            Dirty::Clean | Dirty::Swap | Dirty::Recover => Ok(()),
+            // Nothing was begun, but a commit may have been published, and the log end not.
+            Dirty::Clean => {
+                let commit = self.block.commit();
+                self.block.publish_commit(commit.position, self.block.segment_base().plus(i64::from(commit.relative)));
+                Ok(())
+            }
+            // Everything is derived from the files below.
+            Dirty::Swap | Dirty::Recover => Ok(()),
         }
     }
 
@@ -226,6 +237,7 @@ impl Place<'_> {
     /// Finishes a roll whose file is there; one word may say so already, and the other not. Nothing was appended to it yet.
     fn recover_roll(&self, base: Offset) -> io::Result<()> {
         match self.sys().disk.stat(&self.path.join(crate::segment::file_name(base, FileKind::Log, Suffix::None))) {
+            // Also where one of the two words says so already: the other may not.
             Ok(_) => {
                 self.block.publish_roll(base, || {});
                 Ok(())

@@ -190,7 +190,10 @@ impl Replica {
         if self.check_exists().is_err() {
             return Ok(()); // its files have other names by now
         }
-        self.log.flush(self.log.block().log_end(), None)?;
+        match self.log.flush(self.log.block().log_end(), None) {
+            Err(error) if error.code() == ErrorCode::UnknownTopicOrPartition => return Ok(()), // as above, since just now
+            flushed => flushed?,
+        }
         self.raise_high_watermark();
         Ok(())
     }

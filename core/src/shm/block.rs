@@ -358,11 +358,13 @@ impl ControlBlock {
     }
 
     /// Takes over what another block says to a reader: for those who may not write the shared words. The other one may
-    /// change meanwhile; the watermark is taken first, so that everything below it is in the rest. `epoch` tells one
-    /// history of the log from another.
+    /// change meanwhile; the watermark is taken first, so that everything below it is in the rest, and how often the list of
+    /// segments has changed before the active segment, so that no change is counted as seen that is not in the rest.
+    /// `epoch` tells one history of the log from another.
     pub fn mirror(&self, other: &ControlBlock, epoch: u32) {
         let hw = other.hw.load(Ordering::Acquire);
         let log_start = other.log_start.load(Ordering::Acquire);
+        let segments = other.seg_gen.load(Ordering::Acquire);
         for (ours, theirs) in [
             (&self.unstable, &other.unstable),
             (&self.seg_base, &other.seg_base),
@@ -373,12 +375,10 @@ impl ControlBlock {
             ours.store(theirs.load(Ordering::Acquire), Ordering::Release);
         }
         self.leo.store(other.leo.load(Ordering::Acquire).max(hw), Ordering::Release);
-        for (ours, theirs) in [
-            (&self.seg_gen, &other.seg_gen),
-            (&self.leader_epoch, &other.leader_epoch),
-            (&self.fail, &other.fail),
-            (&self.state, &other.state),
-        ] {
+        self.seg_gen.store(segments, Ordering::Release);
+        for (ours, theirs) in
+            [(&self.leader_epoch, &other.leader_epoch), (&self.fail, &other.fail), (&self.state, &other.state)]
+        {
             ours.store(theirs.load(Ordering::Acquire), Ordering::Release);
         }
         let truncations = other.trunc_gen.load(Ordering::Acquire) & 0xffff;

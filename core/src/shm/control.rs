@@ -477,7 +477,8 @@ impl Control {
             word.store(bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), Ordering::Relaxed);
         }
         if record.state.swap(1, Ordering::AcqRel) != 0 {
-            self.header().deaths.fetch_add(1, Ordering::AcqRel); // nobody had looked since
+            // Whoever had the slot has died, and nobody has noticed yet.
+            self.header().deaths.fetch_add(1, Ordering::AcqRel);
         }
         self.header().attached.fetch_add(1, Ordering::Relaxed);
         generation

@@ -81,7 +81,11 @@ impl Loader<'_> {
 
     /// Finishes what was begun: removes `.deleted` and `.cleaned`, completes or undoes swaps.
     fn settle_leftovers(&mut self, entries: &[Entry]) -> io::Result<()> {
-        let remove = |name: &str| self.sys.disk.remove_file(&self.path.join(name));
+        let remove = |name: &str| match self.sys.disk.remove_file(&self.path.join(name)) {
+            // Whoever took it out of the log was faster.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
         let named: Vec<_> = entries.iter().filter_map(|e| Some((e.name.as_str(), parse_name(&e.name)?))).collect();
         let of = |wanted: Suffix| named.iter().filter(move |(_, (_, _, suffix))| *suffix == wanted);
         for (name, _) in of(Suffix::Deleted) {
