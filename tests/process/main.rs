@@ -1,8 +1,11 @@
-//! Several processes: one that is killed, one that comes too early, one that forks.
+//! Several processes: they write and read together, die, stop, come too early, and fork.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
 
+mod oracle;
 mod other;
+#[path = "child/values.rs"]
+mod values;
 
 mod forks;
 mod kills;

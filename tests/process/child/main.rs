@@ -2,15 +2,22 @@
 //!
 //! It tells its parent what was acknowledged in lines on standard output, each of which is one write.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
 
-use std::collections::BTreeSet;
+mod follow;
+mod obey;
+mod values;
+mod work;
+
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::exit;
 use std::time::Duration;
 
-use klog::{Engine, NewTopic, OpenOptions, Producer, ProducerRecord, Result, Start};
+use klog::sys::points::{self, Point};
+use klog::sys::{Clock, RealClock};
+use klog::{Engine, Mode, OpenOptions, Result, Start};
 
 fn main() {
     let print = std::panic::take_hook();
@@ -22,7 +29,9 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     let dir = Path::new(&args[2]);
     match args[1].as_str() {
-        "write" => write(dir),
+        "work" => work::work(dir, &Options::parse(&args[3..])),
+        "follow" => follow::follow(dir, &Options::parse(&args[3..])),
+        "obey" => obey::obey(dir, &Options::parse(&args[3..])),
         "append" => append(dir),
         "hold" => hold(dir),
         "fork" => fork(dir),
@@ -39,87 +48,50 @@ fn tell(line: &str) {
     out.flush().unwrap();
 }
 
+/// Nanoseconds of the clock that all processes share.
+fn now_ns() -> u128 {
+    RealClock.monotonic().as_nanos()
+}
+
+/// What else the arguments say, as `name=value`. Names with a dot are the engine's.
+struct Options(BTreeMap<String, String>);
+
+impl Options {
+    fn parse(args: &[String]) -> Options {
+        Options(args.iter().map(|arg| arg.split_once('=').unwrap()).map(|(k, v)| (k.into(), v.into())).collect())
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        self.text(name).map_or(0, |value| value.parse().unwrap())
+    }
+
+    fn open(&self, dir: &Path) -> Result<Engine> {
+        let mut options = OpenOptions::new();
+        for (name, value) in self.0.iter().filter(|(name, _)| name.contains('.') || *name == "threads") {
+            options = options.set(name, value).unwrap();
+        }
+        if self.number("reading") == 1 {
+            options = options.mode(Mode::ReadOnly);
+        }
+        options.open(dir)
+    }
+
+    /// Has this process die where `arm` says.
+    fn arm(&self) {
+        points::tell_to(1);
+        if let Some(point) = self.text("arm") {
+            points::arm(Point::parse(point), self.number("passes") as u32);
+        }
+    }
+}
+
 /// Waits until the parent closes our input.
 fn wait_for_the_end() {
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
-}
-
-/// Appends numbers to two topics from two threads, going on where the logs end, and makes a topic in between, until it
-/// is killed.
-fn write(dir: &Path) {
-    let engine = Engine::open(dir).unwrap();
-    tell("open");
-    std::thread::scope(|scope| {
-        for topic in ["durable", "written"] {
-            let engine = &engine;
-            scope.spawn(move || count_up(engine, topic));
-        }
-        let topics = engine.admin().list_topics().unwrap();
-        let number = |name: &str| name.strip_prefix("made-")?.parse::<usize>().ok();
-        let mut made: BTreeSet<usize> = topics.iter().filter_map(|topic| number(&topic.name)).collect();
-        for number in made.last().map_or(0, |last| last + 1).. {
-            let name = format!("made-{number}");
-            engine.admin().create_topic(&NewTopic::named(&name)).unwrap();
-            tell(&format!("topic {name}"));
-            made.insert(number);
-            // A few are kept. Numbers are not given twice.
-            let old = |topic: &usize| topic + 4 <= number;
-            for gone in made.iter().copied().filter(old).collect::<Vec<_>>() {
-                tell(&format!("deleting made-{gone}"));
-                engine.admin().delete_topic(&format!("made-{gone}")).unwrap();
-                made.remove(&gone);
-            }
-            count_to(&engine, number);
-        }
-    });
-}
-
-/// Something to do between two topics.
-fn count_to(engine: &Engine, number: usize) {
-    let producer = engine.producer().unwrap();
-    for n in 0..number % 7 {
-        producer.send("noise", Some(n.to_string().as_bytes()), Some(b"noise")).unwrap();
-    }
-    producer.flush().unwrap();
-}
-
-fn count_up(engine: &Engine, topic: &str) {
-    let producer = engine.producer().unwrap();
-    let mut next = end_of(engine, topic).unwrap();
-    loop {
-        // Batches of one to five records, which a timestamp now and then puts into a new segment.
-        let count = 1 + next % 5;
-        let mut deliveries = Vec::new();
-        for number in next..next + count {
-            deliveries.push((number, send(&producer, topic, number).unwrap()));
-        }
-        for (number, delivery) in deliveries {
-            let sent = delivery.result().unwrap();
-            tell(&format!("{topic} {number} {}", sent.offset));
-        }
-        next += count;
-    }
-}
-
-fn send(producer: &Producer, topic: &str, number: i64) -> Result<klog::Delivery> {
-    let value = number.to_string();
-    // A segment holds an hour, which is 36 of these.
-    let timestamp = Some(number * 100_000);
-    producer.send_record(&ProducerRecord { topic, timestamp, value: Some(value.as_bytes()), ..Default::default() })
-}
-
-/// One more than the last number of a topic.
-fn end_of(engine: &Engine, topic: &str) -> Result<i64> {
-    let mut consumer = engine.consumer()?;
-    consumer.assign_topics(&[topic], Start::Earliest)?;
-    consumer.read_until_now();
-    let mut next = 0;
-    while !consumer.is_finished() {
-        for record in &consumer.poll(Duration::ZERO)? {
-            next = std::str::from_utf8(record.value().unwrap()).unwrap().parse::<i64>().unwrap() + 1;
-        }
-    }
-    Ok(next)
 }
 
 /// Waits for its turn ten times, and appends a record each time.
