@@ -137,7 +137,8 @@ impl Log {
     /// Cleans up behind a holder that died. Under the lock.
     pub(super) fn recover(&self, tail: &mut Tail) -> Result<()> {
         let config = self.config();
-        let result = self.place(&config).repair().and_then(|()| self.derive_again(tail)).map_err(|e| {
+        let dirty = self.block.dirty();
+        let result = self.place(&config).repair().and_then(|()| self.derive_behind(tail, dirty)).map_err(|e| {
             (e.raw_os_error().unwrap_or(libc::EIO), Error::io(format_args!("recovering {}", self.partition), e))
         });
         match result {
@@ -152,6 +153,23 @@ impl Log {
                 Err(error)
             }
         }
+    }
+
+    /// Brings this process to where the log is, behind somebody who died doing that. What was known of the log stays true
+    /// behind an append that came to nothing, so only what was appended since is looked at: all others wait meanwhile.
+    fn derive_behind(&self, tail: &mut Tail, dirty: Dirty) -> io::Result<()> {
+        // A thread of this process that died inside left the derived state in the middle of a change.
+        let is_whole = !self.tail.is_poisoned() && tail.caught_up <= self.block.log_end();
+        if is_whole && matches!(dirty, Dirty::Clean | Dirty::Append) {
+            let caught_up = self.replay(tail, self.block.log_end()).and_then(|()| tail.segment.look_again());
+            let commit = self.block.commit();
+            if caught_up.is_ok() && tail.segment.base() == self.block.segment_base() && tail.position == commit.position {
+                return Ok(());
+            }
+        }
+        self.derive_again(tail)?;
+        self.tail.clear_poison();
+        Ok(())
     }
 
     /// Derives everything that this process knows of the log from its files, bounded by what is committed. Under the lock.
