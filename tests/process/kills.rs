@@ -185,7 +185,8 @@ impl Round<'_> {
             None => worker.killed.expect("nobody else kills"),
         };
         // Only where somebody is left who does not have to open the directory first.
-        let is_anybody_left = self.workers.values().any(|other| other.is_writer && other.is_open && other.killed.is_none());
+        let is_anybody_left =
+            self.workers.values().any(|other| other.is_writer && other.is_open && other.killed.is_none());
         if let Some(partition) = worker.trying.filter(|_| is_anybody_left) {
             self.waiting.insert(partition, at);
         }
@@ -220,7 +221,8 @@ impl Round<'_> {
             }
             // Now and then all of them at once.
             let all = self.below(20) == 0;
-            let alive: Vec<u64> = self.workers.iter().filter(|(_, worker)| worker.killed.is_none()).map(|(id, _)| *id).collect();
+            let alive: Vec<u64> =
+                self.workers.iter().filter(|(_, worker)| worker.killed.is_none()).map(|(id, _)| *id).collect();
             if !alive.is_empty() {
                 let victim = alive[self.below(alive.len() as u64) as usize];
                 alive.into_iter().filter(|id| all || *id == victim).for_each(|id| self.kill(id));
@@ -300,13 +302,18 @@ fn round(seed: u64, number: u64, tally: &Tally) {
     }));
     if let Err(panic) = result {
         round.workers.clear();
-        println!("round {number} of seed {seed}: lock={lock}, {processes} processes, {readers} of them readers; kept at {}", root.keep().display());
+        println!(
+            "round {number} of seed {seed}: lock={lock}, {processes} processes, {readers} of them readers; kept at {}",
+            root.keep().display()
+        );
         std::panic::resume_unwind(panic);
     }
 }
 
 fn percentile(sorted: &[u64], percent: usize) -> Duration {
-    Duration::from_nanos(sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or(0))
+    Duration::from_nanos(
+        sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or(0),
+    )
 }
 
 #[test]

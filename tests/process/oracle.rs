@@ -91,7 +91,9 @@ impl Oracle {
             .enumerate()
             .map(|(at, value)| {
                 let offset = start + at as i64;
-                parse(value).unwrap_or_else(|| panic!("{partition:?}: nobody wrote {:?} at {offset}", String::from_utf8_lossy(value)))
+                parse(value).unwrap_or_else(|| {
+                    panic!("{partition:?}: nobody wrote {:?} at {offset}", String::from_utf8_lossy(value))
+                })
             })
             .collect();
         let mut last: BTreeMap<u64, u64> = BTreeMap::new();
@@ -101,9 +103,16 @@ impl Oracle {
             assert_eq!(*sequence, expected, "{partition:?}: {writer} {sequence} at {}", start + at as i64);
             last.insert(*writer, *sequence);
         }
-        for (offset, told) in self.acknowledged.get(&partition).into_iter().flatten().filter(|(offset, _)| **offset >= start) {
+        for (offset, told) in
+            self.acknowledged.get(&partition).into_iter().flatten().filter(|(offset, _)| **offset >= start)
+        {
             let found = written.get((offset - start) as usize);
-            assert_eq!(found, Some(told), "{partition:?}: offset {offset} was acknowledged; it ends at {}", start + values.len() as i64);
+            assert_eq!(
+                found,
+                Some(told),
+                "{partition:?}: offset {offset} was acknowledged; it ends at {}",
+                start + values.len() as i64
+            );
         }
         match topic {
             "trimmed" => {
@@ -190,7 +199,13 @@ fn an_oracle_finds_what_is_lost_doubled_or_out_of_order() {
     let mut oracle = Oracle::default();
     oracle.take(7, &["ack", "durable", "0", "0", "0", "0", "0", "1"]);
     oracle.check(&lines(&[(7, 0), (7, 1), (8, 0)]));
-    for wrong in [&[(7, 0)][..], &[(7, 1), (7, 0)], &[(8, 0), (7, 0), (7, 1)], &[(7, 0), (7, 1), (7, 1)], &[(7, 0), (7, 1), (7, 3)]] {
+    for wrong in [
+        &[(7, 0)][..],
+        &[(7, 1), (7, 0)],
+        &[(8, 0), (7, 0), (7, 1)],
+        &[(7, 0), (7, 1), (7, 1)],
+        &[(7, 0), (7, 1), (7, 3)],
+    ] {
         let engine = lines(wrong);
         klog_tests::try_quietly(|| oracle.check(&engine)).expect_err(&format!("{wrong:?}"));
     }

@@ -51,10 +51,10 @@ fn listen(child: &mut Child, mut take: impl FnMut(Option<String>) + Send + 'stat
 pub(crate) fn stacks_of(pid: u32) -> String {
     let gdb = Command::new("gdb").args(["-p", &pid.to_string(), "-batch", "-ex", "thread apply all bt"]).output();
     match gdb {
-        Ok(said) => String::from_utf8_lossy(&said.stdout).lines().filter(|l| l.starts_with('#') || l.contains("Thread")).fold(
-            String::new(),
-            |text, line| text + line + "\n",
-        ),
+        Ok(said) => String::from_utf8_lossy(&said.stdout)
+            .lines()
+            .filter(|l| l.starts_with('#') || l.contains("Thread"))
+            .fold(String::new(), |text, line| text + line + "\n"),
         Err(error) => format!("no stacks: {error}"),
     }
 }

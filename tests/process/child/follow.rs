@@ -39,9 +39,13 @@ pub(crate) fn follow(dir: &Path, options: &Options) {
             first = first.or(Some(offset));
             let value = record.value().unwrap();
             sum = fold(sum, value);
-            let (writer, sequence) = parse(value).unwrap_or_else(|| panic!("{topic}-{partition}: {offset} is nobody's"));
+            let (writer, sequence) =
+                parse(value).unwrap_or_else(|| panic!("{topic}-{partition}: {offset} is nobody's"));
             let before = last.insert((topic.clone(), partition, writer), sequence);
-            assert!(before.is_none_or(|before| before < sequence), "{topic}-{partition}: {writer} {sequence} after {before:?}");
+            assert!(
+                before.is_none_or(|before| before < sequence),
+                "{topic}-{partition}: {writer} {sequence} after {before:?}"
+            );
         }
         tell(&format!("saw {topic} {partition} {} {expected} {sum}", first.unwrap()));
     }

@@ -93,8 +93,12 @@ impl Servant<'_> {
         let mut last = -1;
         for number in numbers {
             let value = number.to_string();
-            let record =
-                ProducerRecord { topic, partition: Some(partition), value: Some(value.as_bytes()), ..Default::default() };
+            let record = ProducerRecord {
+                topic,
+                partition: Some(partition),
+                value: Some(value.as_bytes()),
+                ..Default::default()
+            };
             last = producer.send_record(&record)?.result()?.offset;
         }
         Ok(last.to_string())

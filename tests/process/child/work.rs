@@ -42,8 +42,7 @@ pub(crate) fn work(dir: &Path, options: &Options) {
     let producer = engine.producer().unwrap();
     let random = SimRandom::new(options.number("seed"));
     let id = options.number("id");
-    let mut worker =
-        Worker { random, id, engine, producer, sent: BTreeMap::new(), made: Vec::new(), made_ever: 0 };
+    let mut worker = Worker { random, id, engine, producer, sent: BTreeMap::new(), made: Vec::new(), made_ever: 0 };
     while !ending.load(Ordering::SeqCst) {
         worker.step();
         if worker.chance(400) {
@@ -92,8 +91,12 @@ impl Worker {
         let tried = now_ns();
         let send = |sequence: u64| -> Result<klog::Delivery> {
             let value = value_of(self.id, sequence);
-            let record =
-                ProducerRecord { topic, partition: Some(partition), value: Some(value.as_bytes()), ..Default::default() };
+            let record = ProducerRecord {
+                topic,
+                partition: Some(partition),
+                value: Some(value.as_bytes()),
+                ..Default::default()
+            };
             self.producer.send_record(&record)
         };
         let sent: Vec<_> = (first..first + count).map(|sequence| send(sequence).unwrap()).collect();
