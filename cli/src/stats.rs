@@ -70,7 +70,7 @@ fn show(metrics: &Metrics, out: &mut Output) -> Outcome {
     out.rows(&HEADINGS[..columns], rows)?;
     let total = metrics.total();
     out.line("")?;
-    out.line(format_args!(
+    let sentence = format!(
         "open since {}: {} attached now, {} so far, {} of them died; {} locks were taken over, {} logs recovered",
         shown_time(metrics.since_ms),
         metrics.attached,
@@ -78,7 +78,8 @@ fn show(metrics: &Metrics, out: &mut Output) -> Outcome {
         metrics.deaths,
         total.steals,
         total.recoveries
-    ))
+    );
+    textwrap::wrap(&sentence, out.width()).iter().try_for_each(|line| out.line(line))
 }
 
 fn cells(topic: Value, partition: Value, counts: &Counts) -> Vec<Value> {

@@ -65,6 +65,12 @@ impl Place {
         command.arg("-d").arg(&self.dir).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
     }
 
+    /// As [`start`](Self::start), with an input that stays open until it is dropped.
+    pub(crate) fn start_with_input(&self, args: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_klog"));
+        command.arg("-d").arg(&self.dir).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
     pub(crate) fn file(&self, path: &str) -> String {
         self.dir.join(path).to_str().unwrap().to_owned()
     }

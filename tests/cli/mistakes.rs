@@ -98,14 +98,47 @@ fn what_cannot_be_parsed_is_a_mistake_of_the_command_line() {
 }
 
 #[test]
-fn a_second_writer_is_told_who_is_first() {
+fn whoever_comes_to_a_directory_that_is_not_shared_is_told_who_has_it() {
+    let place = Place::with_topic("t");
+    let alone = klog::OpenOptions::new().set("klog.exclusive", "true").unwrap().open(&place.dir).unwrap();
+    let said = place.run_with(&["produce", "t"], b"x\n").assert_failed(1);
+    assert!(said.contains(&format!("process {} (", std::process::id())) && said.contains("klog ps"), "{said}");
+    assert_eq!(place.done(&["consume", "t"]), "", "readers need no lock");
+    alone.close().unwrap();
+    place.done_with(&["produce", "t"], b"x\n");
+}
+
+#[test]
+fn a_broker_is_told_of_and_its_records_are_read() {
+    use klog::sys::{Disk, LockKind, LockRange, Locks, Open, RealDisk};
+    let place = Place::with_topic("t");
+    place.done_with(&["produce", "t"], b"one\n");
+    let lock = RealDisk.open(&place.dir.join(".lock"), Open::ReadWrite).unwrap();
+    assert!(lock.try_lock(LockRange::WHOLE, LockKind::Exclusive).unwrap());
+    let said = place.run_with(&["produce", "t"], b"x\n").assert_failed(1);
+    assert!(said.contains("in use by a Kafka broker"), "{said}");
+    assert_eq!(place.done(&["consume", "t"]), "one\n");
+    let said = place.run(&["ps"]);
+    assert!(said.stderr.contains("a Kafka broker has "), "{said:?}");
+}
+
+#[test]
+fn memory_of_another_version_is_refused_with_a_sentence() {
+    use std::os::unix::fs::FileExt;
     let place = Place::with_topic("t");
     let engine = klog::Engine::open(&place.dir).unwrap();
+    let memory = std::fs::File::options().write(true).open(place.dir.join(".klog.shm")).unwrap();
+    memory.write_all_at(&[9], 8).unwrap(); // the layout
     let said = place.run_with(&["produce", "t"], b"x\n").assert_failed(1);
-    assert!(said.contains(&format!("process {} (", std::process::id())), "{said}");
-    assert_eq!(place.done(&["consume", "t"]), "", "readers need no lock");
+    assert!(said.contains("another version of klog") && said.contains("layout 9"), "{said}");
+    assert_eq!(place.done(&["consume", "t"]), "", "what is flushed can be read");
+    let said = place.run(&["ps"]);
+    assert!(said.stderr.contains("another version of klog") && said.stderr.contains("layout 9"), "{said:?}");
+    let said = place.run(&["doctor"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.text().contains("shared memory\tproblem\t"), "{said:?}");
+    memory.write_all_at(&[1], 8).unwrap();
     engine.close().unwrap();
-    place.done_with(&["produce", "t"], b"x\n");
 }
 
 #[test]

@@ -118,6 +118,112 @@ fn a_follower_prints_what_other_processes_write_while_it_runs() {
     assert!(follower.wait().unwrap().success(), "it ends with the third record");
 }
 
+/// What a follower prints, line by line.
+fn lines(follower: &mut std::process::Child) -> impl Iterator<Item = String> + use<> {
+    BufReader::new(follower.stdout.take().unwrap()).lines().map(Result::unwrap)
+}
+
+/// Once, a reader that had seen one opening of the directory took another partition's words for its own in the next one, and
+/// saw nothing of a writer that was gone before it looked.
+#[test]
+fn a_follower_misses_nothing_of_writers_that_come_and_go() {
+    let place = Place::new();
+    for topic in ["a", "b", "c"] {
+        place.done(&["topics", "create", topic]);
+    }
+    let mut follower = place.start(&["consume", "a", "b", "c", "--follow", "--max", "30", "--format", "%t %o %s\\n"]);
+    // Each of them opens other partitions first, and most of them one only.
+    for round in 0..10 {
+        for topic in if round % 2 == 0 { ["a", "b", "c"] } else { ["c", "b", "a"] } {
+            place.done_with(&["produce", topic], format!("{round}\n").as_bytes());
+        }
+    }
+    let mut said: Vec<_> = lines(&mut follower).collect();
+    assert!(follower.wait().unwrap().success());
+    said.sort();
+    let mut expected: Vec<_> = (0..30).map(|n| format!("{0} {1} {1}", ["a", "b", "c"][n % 3], n / 3)).collect();
+    expected.sort();
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_follower_may_come_before_the_topic_and_the_producer() {
+    let place = Place::new();
+    place.done(&["init"]);
+    let mut follower = place.start(&["consume", "t", "--follow", "--max", "4"]);
+    place.done(&["topics", "create", "t"]);
+    place.done_with(&["produce", "t"], b"one\n");
+    let mut lines = lines(&mut follower);
+    assert_eq!(lines.next().unwrap(), "one");
+    assert_eq!(place.run(&["topics", "alter", "t", "--partitions", "3"]).code, 0);
+    place.done_with(&["produce", "t", "-p", "2"], b"two\n");
+    assert_eq!(lines.next().unwrap(), "two");
+    place.done(&["topics", "delete", "t"]);
+    place.done(&["topics", "create", "t"]);
+    place.done_with(&["produce", "t"], b"three\nfour\n");
+    assert_eq!([lines.next().unwrap(), lines.next().unwrap()], ["three", "four"]);
+    assert!(follower.wait().unwrap().success());
+}
+
+#[test]
+fn a_follower_goes_on_after_a_writer_was_killed() {
+    let place = Place::with_topic("t");
+    let mut before = place.start(&["consume", "t", "--follow", "--max", "2"]);
+    let mut writer = place.start_with_input(&["produce", "t"]);
+    writer.stdin.as_mut().unwrap().write_all(b"one\n").unwrap();
+    let mut before_lines = lines(&mut before);
+    assert_eq!(before_lines.next().unwrap(), "one");
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+    // What the dead one left in the memory is not what there is.
+    let mut after = place.start(&["consume", "t", "--follow", "--max", "2"]);
+    let mut after_lines = lines(&mut after);
+    assert_eq!(after_lines.next().unwrap(), "one");
+    place.done_with(&["produce", "t"], b"two\n");
+    assert_eq!([before_lines.next().unwrap(), after_lines.next().unwrap()], ["two", "two"]);
+    assert!(before.wait().unwrap().success() && after.wait().unwrap().success());
+}
+
+#[test]
+fn a_follower_sees_what_one_flushes_who_has_the_directory_alone() {
+    let place = Place::with_topic("t");
+    let alone = klog::OpenOptions::new().set("klog.exclusive", "true").unwrap().open(&place.dir).unwrap();
+    let mut follower = place.start(&["consume", "t", "--follow", "--max", "2"]);
+    let mut lines = lines(&mut follower);
+    let producer = alone.producer().unwrap();
+    producer.send("t", None, Some(b"one")).unwrap().result().unwrap();
+    assert_eq!(lines.next().unwrap(), "one");
+    producer.send("t", None, Some(b"two")).unwrap().result().unwrap();
+    assert_eq!(lines.next().unwrap(), "two");
+    assert!(follower.wait().unwrap().success());
+    drop(producer);
+    alone.close().unwrap();
+}
+
+#[test]
+fn a_follower_whose_output_was_closed_ends_although_nothing_comes() {
+    let place = Place::with_topic("t");
+    let mut follower = place.start(&["consume", "t", "--follow"]);
+    drop(follower.stdout.take());
+    assert!(follower.wait().unwrap().success());
+}
+
+#[test]
+fn a_follower_of_the_latest_prints_nothing_of_before() {
+    let place = Place::with_topic("t");
+    place.done_with(&["produce", "t"], b"before\n");
+    let mut writer = place.start_with_input(&["produce", "t"]);
+    let mut follower = place.start(&["consume", "t", "--follow", "--offset", "latest", "--max", "1"]);
+    // Nobody says when it has begun to wait; what is sent until then is of before.
+    let mut feeder = writer.stdin.take().unwrap();
+    let feeding = std::thread::spawn(move || while feeder.write_all(b"while\n").is_ok() {});
+    assert_eq!(lines(&mut follower).next().unwrap(), "while");
+    assert!(follower.wait().unwrap().success());
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+    feeding.join().unwrap();
+}
+
 #[test]
 fn a_record_that_is_too_large_is_refused_and_those_before_it_are_kept() {
     let place = Place::new();

@@ -17,6 +17,7 @@ mod closing;
 mod configs;
 mod consuming;
 mod flushing;
+mod following;
 mod growing;
 mod isolation;
 mod offsets;

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::log::newest_checkpoint;
 use crate::shm::{Control, MAPPED_BYTES};
 use crate::sys::{Clock, Disk, File, Limit, LockKind, LockRange, Locks, Open, Sys, Wait};
-use crate::types::TopicPartition;
+use crate::types::{METADATA_TOPIC, TopicPartition, Uuid};
 
 /// How one thing is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,8 @@ fn exists(sys: &Sys, path: &Path) -> bool {
 
 fn directory(sys: &Sys, dir: &Path) -> Result<Finding> {
     super::open::check_dir(dir, sys)?;
-    let partitions = partition_dirs(dir, sys)?.len();
+    let is_users = |partition: &TopicPartition| partition.topic != METADATA_TOPIC;
+    let partitions = partition_dirs(dir, sys)?.into_iter().filter(is_users).count();
     if !exists(sys, &dir.join(META_PROPERTIES)) {
         let found = format!("{} has no {META_PROPERTIES} and {partitions} partitions", dir.display());
         return Ok((Verdict::Problem, found, "Name a log directory, or make one with 'klog init'."));
@@ -206,7 +207,7 @@ fn shared_memory(sys: &Sys, dir: &Path) -> Result<Finding> {
 }
 
 fn processes(sys: &Sys, dir: &Path) -> Result<Finding> {
-    let name_of = |id: crate::types::Uuid, number| TopicPartition::new(id.to_string(), number);
+    let name_of = |id: Uuid, number| TopicPartition::new(id.to_string(), number);
     let named = super::OpenOptions::new().mode(super::Mode::ReadOnly).system(sys.clone()).open(dir);
     let look = || match &named {
         Ok(engine) => engine.cluster().and_then(|cluster| cluster.attached()),
