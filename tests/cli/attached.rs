@@ -43,7 +43,10 @@ fn those_who_are_attached_are_listed_with_what_they_hold() {
     let rows = fields(&said);
     assert_eq!([rows[2][0], rows[2][1], rows[2][3]], ["1", &std::process::id().to_string(), "a test"]);
     let attached = second.admin().attached().unwrap();
-    assert_eq!(attached.handles.iter().map(|handle| handle.pid).collect::<Vec<_>>(), [producer.id(), std::process::id()]);
+    assert_eq!(
+        attached.handles.iter().map(|handle| handle.pid).collect::<Vec<_>>(),
+        [producer.id(), std::process::id()]
+    );
     second.close().unwrap();
     assert_eq!(fields(&place.done(&["ps"])).len(), 2);
 

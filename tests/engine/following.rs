@@ -134,13 +134,19 @@ fn whoever_is_attached_is_found_by_readers_and_writers(world: &World) {
     for engine in [&reader, &first, &second] {
         let attached = engine.admin().attached().unwrap();
         assert_eq!(attached.sharing, Sharing::Shared);
-        assert_eq!(attached.handles.iter().map(|handle| (handle.slot, handle.is_dead)).collect::<Vec<_>>(), [(0, false), (1, false)]);
+        assert_eq!(
+            attached.handles.iter().map(|handle| (handle.slot, handle.is_dead)).collect::<Vec<_>>(),
+            [(0, false), (1, false)]
+        );
         assert_eq!(attached.handles[1].program, "second");
         let metrics = engine.admin().metrics().unwrap();
         assert_eq!((metrics.attached, metrics.attachments, metrics.deaths), (2, 2, 0));
         let found = metrics.partitions.iter().find(|found| found.partition.topic == "t").unwrap();
         assert_eq!(found.counts.appends, 1);
-        let row = metrics.rows().into_iter().find(|row| row.name == "appends" && row.partition.as_ref() == Some(&found.partition));
+        let row = metrics
+            .rows()
+            .into_iter()
+            .find(|row| row.name == "appends" && row.partition.as_ref() == Some(&found.partition));
         assert_eq!(row.unwrap().value, 1);
     }
     first.close().unwrap();

@@ -104,6 +104,7 @@ fn directory(sys: &Sys, dir: &Path) -> Result<Finding> {
     Ok(ok(format!("{} has {partitions} partitions", dir.display())))
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "one of a list of checks, others of which may fail")]
 fn permissions(sys: &Sys, dir: &Path) -> Result<Finding> {
     for name in [META_PROPERTIES, KLOG_LOCK, SHARED_MEMORY] {
         let path = dir.join(name);
@@ -288,6 +289,7 @@ fn held_since<'a>(first: &Attached, second: &'a Attached) -> Option<(&'a Attache
     None
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "one of a list of checks, others of which may fail")]
 fn clock(sys: &Sys, dir: &Path) -> Result<Finding> {
     const YEAR_2020: i64 = 1_577_836_800_000;
     let now = sys.clock.now();

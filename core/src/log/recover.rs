@@ -163,7 +163,8 @@ impl Log {
         if is_whole && matches!(dirty, Dirty::Clean | Dirty::Append) {
             let caught_up = self.replay(tail, self.block.log_end()).and_then(|()| tail.segment.look_again());
             let commit = self.block.commit();
-            if caught_up.is_ok() && tail.segment.base() == self.block.segment_base() && tail.position == commit.position {
+            if caught_up.is_ok() && tail.segment.base() == self.block.segment_base() && tail.position == commit.position
+            {
                 return Ok(());
             }
         }
