@@ -43,9 +43,9 @@ pub(crate) fn run(place: &Place, args: &Consume, out: &mut Output) -> Outcome {
         said: String::new(),
     };
     if args.follow {
-        reading.follow(out)?
+        reading.follow(out)?;
     } else {
-        reading.read_all(out)?
+        reading.read_all(out)?;
     }
     if reading.is_damaged { Err(Failure::Told) } else { Ok(()) }
 }

@@ -20,7 +20,7 @@ on_both_disks!(
 fn create(world: &World, topics: &[&str]) {
     let engine = world.open();
     for topic in topics {
-        engine.admin().create_topic(&NewTopic::named(topic)).unwrap();
+        engine.admin().create_topic(&NewTopic::named(*topic)).unwrap();
     }
     engine.close().unwrap();
 }
