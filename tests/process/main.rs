@@ -10,3 +10,5 @@ mod values;
 mod forks;
 mod kills;
 mod openers;
+mod points;
+mod stops;

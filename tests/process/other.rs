@@ -124,8 +124,8 @@ impl Other {
     /// Has it do something, which works; what it answers.
     pub(crate) fn does(&mut self, line: &str) -> String {
         let answer = self.ask(line);
-        match answer.strip_prefix("ok ") {
-            Some(rest) => rest.to_owned(),
+        match answer.strip_prefix("ok") {
+            Some(rest) => rest.trim_start().to_owned(),
             None => panic!("'{line}': {answer}"),
         }
     }

@@ -13,7 +13,7 @@ use super::tail::invalid;
 use super::{Log, Slot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::segment::{FileKind, Found, Scanner, Suffix, file_name};
-use crate::shm::{Failure, Operation, Refused, SlotToken, State};
+use crate::shm::{Dirty, Failure, Operation, Refused, SlotToken, State};
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, File, Open, Wait};
@@ -114,6 +114,10 @@ impl Log {
 
     /// One flush, with the flush lock held until its result is published.
     fn flush_held(&self) -> Result<()> {
+        if self.block.dirty() == Dirty::Truncate {
+            // Whoever cuts the log has this lock, so he is dead: what he cut off must not be said to be durable.
+            self.look_at_end()?;
+        }
         let from = self.block.flushed();
         let target = self.block.log_end();
         if target <= from {
