@@ -288,7 +288,7 @@ impl Cluster {
         self.check_open()?;
         self.sync()?;
         let name_of = |id, number| self.partition_named(id, number);
-        match self.dir().member().filter(|member| member.control().mapping().is_private()) {
+        match self.dir().member().filter(|_| self.is_exclusive()) {
             // Nobody else can be attached.
             Some(member) => {
                 let mut handles: Vec<_> =

@@ -912,8 +912,13 @@ impl Cluster {
     }
 
     fn is_alone(&self, member: &Member) -> bool {
+        self.is_exclusive() || member.try_alone()
+    }
+
+    /// Whether this handle has the directory to itself.
+    pub(super) fn is_exclusive(&self) -> bool {
         let attachment = self.attachment.lock().unwrap_or_else(PoisonError::into_inner);
-        attachment.as_ref().is_some_and(|attachment| attachment.is_exclusive) || member.try_alone()
+        attachment.as_ref().is_some_and(|attachment| attachment.is_exclusive)
     }
 
     /// Closes every log that any process has had open, in order, and says so.

@@ -213,7 +213,6 @@ impl Place<'_> {
                 self.block.publish_commit(commit.position, self.block.segment_base().plus(i64::from(commit.relative)));
                 Ok(())
             }
-            Dirty::Truncate => self.recover_truncation(self.block.dirty_argument()),
             // Everything is derived from the files below.
             Dirty::Swap | Dirty::Recover => Ok(()),
         }
