@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         return match rows::perform(&task) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("{}: {error}", task.name);
+                println!("{}: {error}", task.name);
                 ExitCode::FAILURE
             }
         };

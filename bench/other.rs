@@ -46,7 +46,9 @@ impl Other {
 
     /// What it came to.
     pub(crate) fn numbers(&mut self) -> Result<Vec<f64>> {
-        self.line()?.split(' ').map(|word| Ok(word.parse()?)).collect()
+        let line = self.line()?;
+        let numbers: Option<Vec<f64>> = line.split(' ').map(|word| word.parse().ok()).collect();
+        Ok(numbers.ok_or(line)?) // what is no number says what went wrong
     }
 
     fn line(&mut self) -> Result<String> {
