@@ -194,3 +194,29 @@ fn the_doctor_names_a_stopped_process() {
     producer.kill().unwrap();
     producer.wait().unwrap();
 }
+
+/// A holder that hangs is made by hand: the word of the lock names a handle that lives, and stays as it is.
+#[test]
+fn a_lock_that_is_held_for_long_is_shown_with_its_holder() {
+    use std::os::unix::fs::FileExt;
+    const BLOCKS_AT: u64 = 69_632;
+    let place = Place::with_topic("t");
+    let engine = klog::Engine::open(&place.dir).unwrap();
+    assert_eq!(place.done(&["consume", "t"]), "");
+    engine.admin().describe_topic("t").unwrap(); // block 0 is that of the metadata, so block 1 is that of the topic
+    let handle = engine.admin().attached().unwrap().handles.remove(0);
+    let word = (handle.generation & 0x7_ffff) << 12 | (handle.slot + 1);
+    let memory = std::fs::File::options().write(true).open(place.dir.join(".klog.shm")).unwrap();
+    memory.write_all_at(&word.to_le_bytes(), BLOCKS_AT + 256).unwrap();
+    let said = place.done(&["ps"]);
+    assert!(fields(&said)[1][6].contains("lock t-0"), "{said}");
+    let said = place.run(&["doctor"]);
+    let text = said.text();
+    let row = text.lines().find(|line| line.starts_with("processes\t")).unwrap();
+    let expected = format!("processes\tproblem\tprocess {} (", std::process::id());
+    assert!(row.starts_with(&expected) && row.contains("has held lock t-0 for a second or longer"), "{row}");
+    assert_eq!(said.code, 1);
+    memory.write_all_at(&[0; 4], BLOCKS_AT + 256).unwrap();
+    assert!(place.done(&["doctor"]).contains("processes\tok\t1 attached"));
+    engine.close().unwrap();
+}
