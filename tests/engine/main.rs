@@ -32,6 +32,7 @@ mod refusals;
 mod retention;
 mod rolling;
 mod settings;
+mod several;
 mod snapshots;
 mod threads;
 mod topics;

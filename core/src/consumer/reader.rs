@@ -102,10 +102,11 @@ impl Reader {
     /// Nothing at or behind this is read.
     pub(super) fn bound(&self) -> Offset {
         let block = self.replica.log().block();
-        match self.isolation {
+        let bound = match self.isolation {
             IsolationLevel::ReadUncommitted => block.high_watermark(),
             IsolationLevel::ReadCommitted => block.last_stable(),
-        }
+        };
+        bound.min(block.log_end()) // as it always is, unless something wrote over the memory
     }
 
     pub(super) fn stop_at_bound(&mut self) {

@@ -721,6 +721,10 @@ impl Cluster {
         for block in member.control().blocks().iter().filter(|block| block.state() == State::Open) {
             let (id, partition) = block.named();
             let name = if id == Uuid::METADATA { Some(METADATA_TOPIC) } else { image.name_of(id) };
+            if !block.is_in_order() {
+                dir.mark_failed(); // nothing of that is written down, and the next opener looks at the files
+                continue;
+            }
             if let Some(name) = name {
                 dir.note(&TopicPartition::new(name, partition), Standings::of(block));
             }
@@ -884,16 +888,11 @@ impl Cluster {
     fn detach(&self, member: &Member) -> Result<()> {
         let mut result = Ok(());
         for partition in self.known_topics().iter().flat_map(|topic| topic.open_partitions()) {
-            // The next opener finds everything in order, and would not know.
-            if partition.check_exists().is_ok()
-                && let Some(epoch) = partition.epoch_needed()
-                && self.begin_epoch(&partition, epoch).is_err()
-            {
-                self.dir.mark_failed();
-            }
+            self.begin_due_epoch(&partition);
             result = result.and(partition.flush_claimed());
         }
         self.take_snapshot(true);
+        let _ = self.dir.write_noted(); // what cannot be written now costs the next opener time
         let attach = member.role(Role::Attach, "closing the directory");
         let is_alone = attach.is_ok() && member.check().is_ok() && self.is_alone(member);
         if is_alone {
@@ -909,6 +908,16 @@ impl Cluster {
         self.remove_now();
         member.leave(); // with the attach lock held, so that the next one finds it done
         result
+    }
+
+    /// Begins the epoch that a partition needs: the next opener finds everything in order, and would not know.
+    fn begin_due_epoch(&self, partition: &Replica) {
+        if partition.check_exists().is_ok()
+            && let Some(epoch) = partition.epoch_needed()
+            && self.begin_epoch(partition, epoch).is_err()
+        {
+            self.dir.mark_failed();
+        }
     }
 
     fn is_alone(&self, member: &Member) -> bool {
@@ -929,11 +938,18 @@ impl Cluster {
         let image = controller.image();
         for block in member.control().blocks() {
             let (id, number) = block.named();
-            let Some(name) = image.name_of(id).filter(|_| block.state() == State::Open) else { continue };
+            let Some(name) = image.name_of(id).filter(|_| block.state() != State::Unopened) else { continue };
+            if block.state() == State::Removed {
+                self.dir.mark_failed(); // the metadata know better: whatever says so is not to be believed
+                continue;
+            }
             let closed = self
                 .topic_of(&image, name)
                 .partition_of(number, |topic, partition| self.open_held(partition, topic.id, topic.config()));
-            let closed = closed.and_then(|partition| self.spare.allow(|| partition.log().close()));
+            let closed = closed.and_then(|partition| {
+                self.begin_due_epoch(&partition); // whoever knew of it may be dead
+                self.spare.allow(|| partition.log().close())
+            });
             if closed.is_err() {
                 self.dir.mark_failed();
             }

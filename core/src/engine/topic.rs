@@ -116,7 +116,11 @@ impl Topic {
 
     /// Partition `number`, opened if it was not.
     pub(crate) fn partition(&self, cluster: &Cluster, number: i32) -> Result<Arc<Replica>> {
-        self.partition_of(number, |topic, partition| cluster.open_partition(partition, topic.id, topic.config()))
+        let open =
+            |topic: &Topic, partition: &TopicPartition| cluster.open_partition(partition, topic.id, topic.config());
+        let partition = self.partition_of(number, open)?;
+        partition.log().mirror();
+        Ok(partition)
     }
 
     /// As [`partition`](Self::partition), opened by `open` if it was not.

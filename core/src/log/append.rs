@@ -120,11 +120,18 @@ impl Log {
         }
     }
 
+    /// Refuses a partition whose topic was deleted.
+    pub(super) fn check_there(&self) -> Result<()> {
+        if self.block.state() == State::Open {
+            return Ok(());
+        }
+        let what = format!("topic '{}' was deleted", self.partition.topic);
+        Err(Error::new(ErrorCode::UnknownTopicOrPartition, what))
+    }
+
     fn make_ready(&self, tail: &mut Tail, member: &Member, held: Held) -> Result<()> {
         member.check()?;
-        if self.block.state() != State::Open {
-            return Err(self.removed());
-        }
+        self.check_there()?;
         self.check_failure()?;
         if held.must_recover {
             self.recover(tail)?;
@@ -132,10 +139,46 @@ impl Log {
         if held.changed_hands || tail.caught_up != self.block.log_end() {
             self.take_over(tail)?;
         }
+        if !self.agrees_with(tail) {
+            let _ = self.derive_again(tail);
+            if !self.agrees_with(tail) {
+                return Err(self.refuse_words());
+            }
+        }
         if self.partition.topic == METADATA_TOPIC {
             self.take_in_foreign(tail)?;
         }
         Ok(())
+    }
+
+    /// Whether what this process derived from the files and what the shared words say is the same place. A stray write to
+    /// the memory must not lead to one to a file.
+    fn agrees_with(&self, tail: &Tail) -> bool {
+        let (base, commit, end) = (self.block.segment_base(), self.block.commit(), self.block.log_end());
+        tail.segment.base() == base
+            && tail.position == commit.position
+            && tail.caught_up == end
+            && base.0.checked_add(i64::from(commit.relative)) == Some(end.0)
+            && self.block.named() == (self.mirrored.topic_id(), self.partition.partition)
+    }
+
+    /// Closes a log for writing whose shared words cannot be true.
+    #[cold]
+    pub(super) fn refuse_words(&self) -> Error {
+        self.block.fail(Failure { operation: Operation::Recovery, os_code: libc::EIO });
+        self.dir.mark_failed();
+        Error::new(
+            ErrorCode::KafkaStorageError,
+            format!(
+                "{}: what the shared memory says of it cannot be true; nothing was written. Close the directory everywhere, and reopen it after a check",
+                self.partition
+            ),
+        )
+    }
+
+    /// Refuses words that cannot be true before they are written to a file, or anything is deleted by them.
+    pub(super) fn check_words(&self) -> Result<()> {
+        if self.block.is_in_order() { Ok(()) } else { Err(self.refuse_words()) }
     }
 
     fn append_held(&self, tail: &mut Tail, batch: Batch<'_>, header: &BatchHeader) -> Result<Appended> {

@@ -350,6 +350,12 @@ impl LogDir {
         }
     }
 
+    /// Writes the checkpoints if this process has noted something and not written it: a partition that it deleted.
+    pub fn write_noted(&self) -> Result<()> {
+        let has_noted = self.state().noted.values().any(|noted| !noted.is_empty());
+        if has_noted { self.write_checkpoints() } else { Ok(()) }
+    }
+
     /// Whether [`write_checkpoints`](Self::write_checkpoints) has something to write.
     pub fn has_changed_checkpoints(&self) -> bool {
         let state = self.state();
@@ -376,9 +382,10 @@ impl LogDir {
         let Some(member) = &self.member else { return Ok(()) };
         let _one_thread = self.writing_checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
         let _one_process = member.role(Role::Checkpoints, "the checkpoints")?;
+        // First: what another process has written since is what the standings are compared with.
+        self.catch_up(&mut self.state())?;
         note(self);
         let mut state = self.state();
-        self.catch_up(&mut state)?;
         let written = files.iter().try_for_each(|file| self.write_file(&mut state, *file));
         if written.is_err() {
             // These are said anew, as they are then; what they were may be of a topic that is gone.

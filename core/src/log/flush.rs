@@ -57,6 +57,7 @@ impl Log {
                 return Ok(());
             }
             self.check_failure()?;
+            self.check_there()?;
             if let Some(flushing) = self.try_lock_flush(deadline, Some(offset))? {
                 let result = self.flush_held();
                 drop(flushing);
@@ -143,10 +144,10 @@ impl Log {
                 reached(Point::FlushPublished);
                 Ok(())
             }
-            // Its files have other names by now, and nobody asks for its records any more.
+            // Its directory has another name by now, and the disk is none the worse.
             Err(_) if self.block.state() == State::Removed => {
                 self.block.set_flushing(false);
-                Err(self.removed())
+                self.check_there()
             }
             Err(cause) => {
                 let os_code = cause.raw_os_error().unwrap_or(libc::EIO);
@@ -238,6 +239,7 @@ impl Log {
             return Ok(());
         }
         self.check_failure()?;
+        self.check_words()?;
         self.flush(self.block.log_end(), None)?;
         let mut tail = self.tail();
         let holding = self.acquire(&mut tail)?;

@@ -44,6 +44,11 @@ impl Mirrored {
         Mirrored { topic_id, source: Mutex::new(Source { seen, ..Source::default() }) }
     }
 
+    /// Whose log it is.
+    pub(super) fn topic_id(&self) -> Uuid {
+        self.topic_id
+    }
+
     /// Brings `block` to where the writers are.
     pub(super) fn take(&self, shared: &Control, block: &ControlBlock, partition: i32) -> Seen {
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);

@@ -102,6 +102,10 @@ impl Log {
         self.look_for_segments()?;
         let next = self.slot_behind(tail.segment.base());
         let next = next.ok_or_else(|| invalid(format!("no segment follows offset {}", tail.caught_up)))?;
+        if next.base > tail.caught_up {
+            // Segments that were deleted before they were seen: a snapshot has what there was in them of producers.
+            return Err(invalid(format!("segment {} follows offset {}", next.base, tail.caught_up)));
+        }
         let segment = next.open(self.sys(), &self.path)?.clone();
         let file = segment.log().stat()?;
         tail.begin(segment, (file.device, file.inode), &self.config(), self.sys());
@@ -120,8 +124,13 @@ impl Log {
                 ),
             ));
         }
-        let caught_up = self.replay(tail, self.block.log_end());
-        let caught_up = caught_up.and_then(|()| tail.segment.look_again());
+        let caught_up = self.replay(tail, self.block.log_end()).and_then(|()| {
+            // A segment with nothing in it gives nothing to replay, and is the one to append to all the same.
+            while tail.segment.base() < self.block.segment_base() {
+                self.follow_roll(tail)?;
+            }
+            tail.segment.look_again()
+        });
         // What was not seen yet may be deleted by now.
         caught_up
             .or_else(|_| self.derive_again(tail))

@@ -36,6 +36,7 @@ impl Log {
     ///
     /// Returns the files that are to be removed later.
     pub fn delete_old_segments(&self) -> Result<Expired> {
+        self.check_words()?;
         let config = self.config();
         let now = self.dir.believed_time();
         let mut expired = Expired::default();
@@ -160,6 +161,7 @@ impl Log {
 
     /// Moves the log start offset to `to`, durably. Records below are gone for every reader.
     fn raise_log_start(&self, to: Offset) -> Result<()> {
+        self.check_words()?;
         let mut standings = self.standings();
         standings.log_start = to.max(self.block.log_start());
         self.dir.note(&self.partition, standings);
@@ -190,6 +192,7 @@ impl Log {
                 format!("{}: records of a topic whose cleanup.policy is not delete cannot be deleted", self.partition),
             ));
         }
+        self.check_words()?;
         let visible = self.block.high_watermark();
         let before = before.unwrap_or(visible);
         if before.0 < 0 || before > visible {

@@ -309,14 +309,14 @@ impl ControlBlock {
 
     /// Counts an append. Under the lock, so it needs no exchange.
     pub fn count_append(&self, bytes: u64) {
-        self.appends.store(self.appends.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        self.bytes.store(self.bytes.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+        self.appends.store(self.appends.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.bytes.store(self.bytes.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
     }
 
     /// Counts a flush. Under the flush lock.
     pub fn count_flush(&self, took_ns: u64) {
-        self.flushes.store(self.flushes.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        self.flush_ns.store(self.flush_ns.load(Ordering::Relaxed) + took_ns, Ordering::Relaxed);
+        self.flushes.store(self.flushes.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.flush_ns.store(self.flush_ns.load(Ordering::Relaxed).wrapping_add(took_ns), Ordering::Relaxed);
     }
 
     /// Counts what recovery cut off.
@@ -375,12 +375,12 @@ impl ControlBlock {
             ours.store(theirs.load(Ordering::Acquire), Ordering::Release);
         }
         self.leo.store(other.leo.load(Ordering::Acquire).max(hw), Ordering::Release);
-        self.seg_gen.store(segments, Ordering::Release);
         for (ours, theirs) in
             [(&self.leader_epoch, &other.leader_epoch), (&self.fail, &other.fail), (&self.state, &other.state)]
         {
             ours.store(theirs.load(Ordering::Acquire), Ordering::Release);
         }
+        self.seg_gen.store(segments, Ordering::Release);
         let truncations = other.trunc_gen.load(Ordering::Acquire) & 0xffff;
         self.trunc_gen.store(epoch << 16 | truncations, Ordering::Release);
         self.log_start.store(log_start, Ordering::Release);
@@ -562,6 +562,15 @@ impl ControlBlock {
         for word in [&self.hw, &self.flushed, &self.log_start] {
             word.fetch_min(end.0 as u64, Ordering::AcqRel);
         }
+    }
+
+    /// Whether `0 ≤ log_start ≤ hw ≤ leo` and `flushed ≤ leo`, as nothing of klog's can undo: each is read before what may
+    /// only be above it. A stray write to the memory can, and must not be carried into the files.
+    pub fn is_in_order(&self) -> bool {
+        let (log_start, flushed) = (self.log_start(), self.flushed());
+        let visible = self.high_watermark();
+        let end = self.log_end();
+        log_start >= Offset::ZERO && flushed >= Offset::ZERO && log_start <= visible && visible <= end && flushed <= end
     }
 
     /// The word that moves whenever something becomes readable; to sleep on.

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::bell::Bell;
-use super::block::ControlBlock;
+use super::block::{ControlBlock, State};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Mapping, Words};
 use crate::types::Uuid;
@@ -205,7 +205,12 @@ impl Control {
     /// # Errors
     /// Those of writing; a full disk is one.
     pub fn begin(&self, instance: u64, directory_id: Uuid, generations: u32) -> io::Result<()> {
-        let len = self.map.look()?.max(FIRST_BYTES);
+        let len = match self.map.is_private() {
+            // Memory that no file limits is as long as it can ever be, and zero behind what was used.
+            true => BLOCKS_AT as u64 + u64::from(self.count()) * size_of::<ControlBlock>() as u64,
+            false => self.map.look()?,
+        };
+        let len = len.max(FIRST_BYTES);
         if self.map.reserved() >= BLOCKS_AT as u64 {
             // Before the rest: whoever reads beside us sees that there is nothing to be believed.
             self.header().init.store(0, Ordering::SeqCst);
@@ -219,7 +224,6 @@ impl Control {
         header.generations.store(generations, Ordering::Release);
         header.instance.store(instance, Ordering::Release);
         header.magic.store(MAGIC, Ordering::Release);
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Places::default();
         Ok(())
     }
 
@@ -568,6 +572,9 @@ impl Control {
         }
         self.map.reserve((BLOCKS_AT + (index as usize + 1) * size_of::<ControlBlock>()) as u64)?;
         let block = self.block(index);
+        if block.state() != State::Unopened {
+            return Err(io::Error::other(format!("place {index} is in use and not counted")));
+        }
         block.name(topic_id, partition);
         reached(Point::BlockNamed);
         // Release: whoever counts it finds its name.

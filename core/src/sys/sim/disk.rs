@@ -15,9 +15,21 @@ use crate::sys::{
 };
 use crate::types::TimestampMs;
 
-/// A disk in memory. Clones are the same disk.
+/// A disk in memory. Clones are the same disk, as the same process has it.
 #[derive(Clone)]
-pub struct SimDisk(Arc<Shared>);
+pub struct SimDisk(Arc<Shared>, Arc<Process>);
+
+/// Who has files of a disk open, and shares memory with others.
+#[derive(Default)]
+struct Process {
+    number: u64,
+    is_dead: AtomicBool,
+    /// What the memory held that it shared, when it died.
+    remains: Mutex<Vec<(Arc<Mapping>, Vec<u64>)>>,
+}
+
+/// So much of a shared memory is kept from what a dead process still does to it.
+const REMAINS_BYTES: usize = 128 << 10;
 
 struct Shared {
     names: Mutex<Names>,
@@ -26,6 +38,7 @@ struct Shared {
     watch: Mutex<Watch>,
     clock: AnyClock,
     next_owner: AtomicU64,
+    next_process: AtomicU64,
     memory: Mutex<HashMap<PathBuf, Arc<Mapping>>>,
 }
 
@@ -62,6 +75,7 @@ struct Content {
 
 struct HeldLock {
     owner: u64,
+    process: u64,
     range: LockRange,
     kind: LockKind,
 }
@@ -137,6 +151,8 @@ pub enum FaultKind {
     Short,
     /// The thread panics, before anything is done: it dies in the middle of what it was at.
     Death,
+    /// As [`SimDisk::kill`], and then the thread panics.
+    Kill,
 }
 
 impl Default for SimDisk {
@@ -163,14 +179,61 @@ impl SimDisk {
 
     fn with_clock(clock: AnyClock) -> Self {
         let dirs = HashMap::from([(ROOT, BTreeMap::new())]);
-        SimDisk(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             names: Mutex::new(Names { dirs, next_id: ROOT + 1 }),
             watched: AtomicBool::new(false),
             watch: Mutex::new(Watch::default()),
             clock,
             next_owner: AtomicU64::new(1),
+            next_process: AtomicU64::new(1),
             memory: Mutex::default(),
-        }))
+        });
+        SimDisk(shared, Arc::default())
+    }
+
+    /// The same disk as another process has it, which dies by itself.
+    #[must_use]
+    pub fn for_another_process(&self) -> SimDisk {
+        let number = self.0.next_process.fetch_add(1, Ordering::Relaxed);
+        SimDisk(self.0.clone(), Arc::new(Process { number, ..Process::default() }))
+    }
+
+    /// The process dies: its locks are free, and it changes no file any more. What its engines do while they are dropped is
+    /// undone by [`bury`](Self::bury), before anybody else runs.
+    pub fn kill(&self) {
+        let process = &self.1;
+        if process.is_dead.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        for inode in self.files() {
+            let mut locks = inode.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            locks.retain(|held| held.process != process.number);
+        }
+        let shared = self.0.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = |memory: &Mapping| {
+            let places = (0..REMAINS_BYTES.min(memory.len())).step_by(8);
+            places.map(|at| memory.word(at).load(Ordering::SeqCst)).collect()
+        };
+        let remains = shared.values().map(|memory| (memory.clone(), words(memory))).collect();
+        *process.remains.lock().unwrap_or_else(PoisonError::into_inner) = remains;
+    }
+
+    fn is_dead(&self) -> bool {
+        self.1.is_dead.load(Ordering::Relaxed)
+    }
+
+    /// Makes the memory that a dead process shared what it was when it died: nothing ran in it afterwards.
+    pub fn bury(&self) {
+        for (memory, words) in std::mem::take(&mut *self.1.remains.lock().unwrap_or_else(PoisonError::into_inner)) {
+            for (index, word) in words.into_iter().enumerate() {
+                memory.word(index * 8).store(word, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Memory that processes share under a name, if any does: for tests that look into it.
+    pub fn shared_memory(&self, path: &Path) -> Option<Arc<Mapping>> {
+        self.0.memory.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
     /// Begins to record changes. What is there counts as synced.
@@ -397,6 +460,9 @@ impl SimDisk {
 
     /// Counts a call; fails it if that was planned. `true`: do half of it.
     fn transfer(&self) -> io::Result<bool> {
+        if self.is_dead() {
+            return Err(os_error(libc::ESRCH));
+        }
         if !self.is_watched() {
             return Ok(false);
         }
@@ -408,8 +474,11 @@ impl SimDisk {
             None => Ok(false),
             Some(FaultKind::Short) => Ok(true),
             Some(FaultKind::Errno(code)) => Err(os_error(code)),
-            Some(FaultKind::Death) => {
+            Some(kind @ (FaultKind::Death | FaultKind::Kill)) => {
                 drop(watch);
+                if kind == FaultKind::Kill {
+                    self.kill();
+                }
                 panic!("a planned death at call {number}");
             }
         }
@@ -749,7 +818,7 @@ impl File for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let result = self.disk.call();
-        if !self.disk.is_watched() {
+        if !self.disk.is_watched() || self.disk.is_dead() {
             return result;
         }
         let mut content = self.inode.content.write().unwrap_or_else(PoisonError::into_inner);
@@ -821,7 +890,7 @@ impl Locks for SimFile {
             return Ok(false);
         }
         locks.retain(|held| held.owner != self.owner || held.range != range);
-        locks.push(HeldLock { owner: self.owner, range, kind });
+        locks.push(HeldLock { owner: self.owner, process: self.disk.1.number, range, kind });
         Ok(true)
     }
 
