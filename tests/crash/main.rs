@@ -5,3 +5,4 @@
 mod adopting;
 mod epochs;
 mod power_cut;
+mod two_processes;

@@ -6,6 +6,7 @@
 
 pub mod golden;
 pub mod power;
+pub mod power_of_two;
 
 use std::cell::Cell;
 use std::ops::RangeInclusive;

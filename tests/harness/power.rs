@@ -78,7 +78,7 @@ impl Op {
 
 /// What was promised of a topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct TopicModel {
+pub(crate) struct TopicModel {
     /// Every record that was sent, by offset.
     sent: Vec<Vec<u8>>,
     log_start: i64,
@@ -98,7 +98,7 @@ impl TopicModel {
 
 /// What was promised: topics by name, and two settings of the brokers, which change together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Model {
+pub(crate) struct Model {
     topics: BTreeMap<String, TopicModel>,
     of_brokers: [Option<String>; 2],
 }
@@ -113,10 +113,41 @@ pub struct Run {
     events: Vec<Event>,
     /// What is promised before and after each step. Notes in the record say where step n begins (2n) and is acknowledged
     /// (2n + 1); step 0 is opening.
-    steps: Vec<(Model, Model)>,
+    steps: Vec<Step>,
+}
+
+/// What is promised around a step.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// At least this is there until it is acknowledged.
+    before: Model,
+    /// At least this is there from then on.
+    acknowledged: Model,
+    /// No more than this is ever there.
+    most: Model,
+}
+
+impl Step {
+    pub(crate) fn new(before: Model, after: Model) -> Step {
+        Step { before, acknowledged: after.clone(), most: after }
+    }
+
+    /// As [`new`](Self::new), where what a process was at when it died may be there as well.
+    pub(crate) fn between(before: Model, acknowledged: Model, most: Model) -> Step {
+        Step { before, acknowledged, most }
+    }
+
+    /// What must be there, and what may be.
+    fn promises(&self, is_acknowledged: bool) -> (&Model, &Model) {
+        (if is_acknowledged { &self.acknowledged } else { &self.before }, &self.most)
+    }
 }
 
 impl Run {
+    pub(crate) fn new(base: &SimDisk, events: Vec<Event>, steps: Vec<Step>) -> Run {
+        Run { base: base.duplicate(), events, steps }
+    }
+
     /// How many snapshots of the metadata were taken before the last step ended, and how many in all.
     pub fn snapshots(&self) -> (usize, usize) {
         let is_snapshot = |event: &Event| match event {
@@ -180,7 +211,7 @@ pub fn base() -> SimDisk {
     };
     admin.create_topic(&topic("t")).unwrap();
     admin.create_topic(&topic("u").config("klog.durability", "os")).unwrap();
-    let mut world = World { engine: &engine, model: Model::default(), time: NOW - 1_000_000, altered: 0 };
+    let mut world = World::new(&engine, Model::default(), NOW - 1_000_000);
     world.model.topics.insert("t".into(), TopicModel::new());
     world.model.topics.insert("u".into(), TopicModel::new());
     for _ in 0..2 {
@@ -216,12 +247,63 @@ pub fn base_with_long_metadata(records: i64) -> SimDisk {
     disk.duplicate()
 }
 
-struct World<'a> {
+pub(crate) struct World<'a> {
     engine: &'a Engine,
     model: Model,
     time: i64,
     /// How many changes of settings there were.
     altered: i64,
+    /// A record that a process was appending when it died, and its topic: it is there or not.
+    pending: Option<(String, Vec<u8>)>,
+    /// The last record that was sent, and its topic.
+    sending: Option<(String, Vec<u8>)>,
+}
+
+impl<'a> World<'a> {
+    pub(crate) fn new(engine: &'a Engine, model: Model, time: i64) -> World<'a> {
+        World { engine, model, time, altered: 0, pending: None, sending: None }
+    }
+
+    /// What is promised.
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// What may be there: with the record that a process was appending when it died.
+    pub(crate) fn most(&self) -> Model {
+        let mut most = self.model.clone();
+        if let Some((topic, value)) = &self.pending
+            && let Some(topic) = most.topics.get_mut(topic)
+        {
+            topic.sent.push(value.clone());
+        }
+        most
+    }
+
+    /// The process died in a step that sends a record, if it got to that.
+    pub(crate) fn leave_pending(&mut self) {
+        self.pending = self.sending.take().or(self.pending.take());
+    }
+
+    /// Opens all partitions.
+    pub(crate) fn open_all(&self, engine: &Engine) {
+        for name in self.model.topics.keys() {
+            engine.admin().describe_topic(name).unwrap();
+        }
+    }
+
+    /// Has another engine do a step.
+    pub(crate) fn run_in(&mut self, engine: &Engine, op: Op) {
+        let (altered, time) = (self.altered, self.time);
+        let (pending, model) = (self.pending.take(), std::mem::take(&mut self.model));
+        let mut world = World { engine, model, time, altered, pending, sending: None };
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run(op)));
+        let World { model, time, altered, pending, sending, .. } = world;
+        (self.model, self.time, self.altered, self.pending, self.sending) = (model, time, altered, pending, sending);
+        if let Err(payload) = outcome {
+            std::panic::resume_unwind(payload);
+        }
+    }
 }
 
 impl World<'_> {
@@ -233,6 +315,7 @@ impl World<'_> {
         self.time += later_by;
         let value = format!("{topic} record sent at {}{}", self.time, "!".repeat(padding)).into_bytes();
         let Some(model) = self.model.topics.get_mut(topic) else { return };
+        self.sending = Some((topic.to_owned(), value.clone()));
         let producer = self.engine.producer_with(ProducerConfig { linger_ms: 0, ..ProducerConfig::default() }).unwrap();
         let record = ProducerRecord {
             topic,
@@ -242,6 +325,11 @@ impl World<'_> {
             ..ProducerRecord::default()
         };
         let sent = producer.send_record(&record).unwrap().result().unwrap();
+        if self.pending.is_some() && sent.offset == model.sent.len() as i64 + 1 {
+            // What a dead process was at had happened.
+            model.sent.extend(self.pending.take_if(|(of, _)| of == topic).map(|(_, value)| value));
+        }
+        self.pending.take_if(|(of, _)| of == topic);
         assert_eq!(sent.offset, model.sent.len() as i64, "offsets are given out one by one");
         model.sent.push(value);
         if topic == "t" {
@@ -331,21 +419,21 @@ pub fn run(base: &SimDisk, ops: &[Op]) -> Run {
     let disk = base.duplicate();
     disk.record();
     let engine = open(&disk, 2).unwrap();
-    let mut world = World { engine: &engine, model: found(&engine), time: NOW - 500_000, altered: 0 };
-    let mut steps = vec![(world.model.clone(), world.model.clone())];
+    let mut world = World::new(&engine, found(&engine), NOW - 500_000);
+    let mut steps = vec![Step::new(world.model.clone(), world.model.clone())];
     for op in ops {
         disk.note(steps.len() as u64 * 2);
         let before = world.model.clone();
         world.run(*op);
         disk.note(steps.len() as u64 * 2 + 1);
-        steps.push((before, world.model.clone()));
+        steps.push(Step::new(before, world.model.clone()));
     }
     engine.close().unwrap();
     Run { base: base.duplicate(), events: disk.take_record(), steps }
 }
 
 /// Everything that an engine shows, as a model in which all of it is durable.
-fn found(engine: &Engine) -> Model {
+pub(crate) fn found(engine: &Engine) -> Model {
     let admin = engine.admin();
     let of_brokers = admin.describe_configs(&ConfigResource::Brokers).unwrap();
     let recorded = |name: &&str| {
@@ -480,8 +568,7 @@ pub fn check(run: &Run, effort: &Effort) -> Result<Counted, String> {
             step = (note / 2) as usize;
             acknowledged = note % 2 == 1;
         }
-        let (before, after) = &run.steps[step];
-        let before = if acknowledged { after } else { before };
+        let (before, after) = run.steps[step].promises(acknowledged);
         let states = model.states(&random);
         counted.cuts += 1;
         let count = states.count();
@@ -535,7 +622,7 @@ fn look(disk: &SimDisk, before: &Model, after: &Model, deeper: Option<&SimRandom
             .map_err(|what| format!("after a second cut: {what}"))?;
     }
     // What was found can be written to, and read after an orderly end.
-    let mut world = World { engine: &engine, model: shown, time: NOW - 1000, altered: 0 };
+    let mut world = World::new(&engine, shown, NOW - 1000);
     world.append("t", 1);
     let expected = world.model.clone();
     engine.close().map_err(|error| format!("it does not close: {error}"))?;
@@ -585,8 +672,7 @@ pub fn chain_of(
                 (step, acknowledged) = ((note / 2) as usize, note % 2 == 1);
             }
         }
-        let (before, after) = &run.steps[step];
-        let before = if acknowledged { after } else { before };
+        let (before, after) = run.steps[step].promises(acknowledged);
         let states = model.states(&random);
         disk = states.disk(&states.sample(&random));
         look(&disk.duplicate(), before, after, None)

@@ -159,6 +159,7 @@ impl Log {
             && tail.position == commit.position
             && tail.caught_up == end
             && base.0.checked_add(i64::from(commit.relative)) == Some(end.0)
+            && self.block.is_in_order()
             && self.block.named() == (self.mirrored.topic_id(), self.partition.partition)
     }
 

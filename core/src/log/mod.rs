@@ -499,12 +499,6 @@ impl Log {
         }
     }
 
-    /// The error of a log whose topic was deleted.
-    fn removed(&self) -> Error {
-        let what = format!("topic '{}' was deleted", self.partition.topic);
-        Error::new(ErrorCode::UnknownTopicOrPartition, what)
-    }
-
     /// Begins a leader epoch: batches are stamped with it from now on.
     pub fn begin_epoch(&self, epoch: LeaderEpoch) -> Result<()> {
         let mut tail = self.tail();

@@ -296,7 +296,12 @@ impl Place<'_> {
     }
 
     fn derive(&self) -> io::Result<load::Loaded> {
-        let mut loaded = self.load(self.block.log_start())?;
+        let (log_start, visible) = (self.block.log_start(), self.block.high_watermark());
+        if log_start < Offset::ZERO || log_start > visible {
+            // Segments below the log start are set aside; not because something wrote over the memory.
+            return Err(invalid(format!("the log start {log_start} is not below the watermark {visible}")));
+        }
+        let mut loaded = self.load(log_start)?;
         let (end, commit) = (self.block.log_end(), self.block.commit());
         let found = &loaded.standing;
         let is_all = found.segment_base == self.block.segment_base() && found.position == commit.position;
