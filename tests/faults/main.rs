@@ -10,3 +10,4 @@ mod bad_bytes;
 mod deaths;
 mod disk_full;
 mod errors;
+mod two;

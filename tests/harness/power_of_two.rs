@@ -88,12 +88,14 @@ pub fn run_two(base: &SimDisk, turns: &[Turn]) -> Run {
                 let outcome = try_quietly(|| world.run_in(&engine, op));
                 disk.heal();
                 match outcome {
-                    Ok(()) => left = Some(Process { disk: own, engine }),
-                    Err(what) if what.starts_with("a planned death") => {
+                    Err(what) if !own.is_dead() => panic!("{turns:?}: {what}"),
+                    Err(_) => {
                         world.leave_pending();
                         Process { disk: own, engine }.die();
                     }
-                    Err(what) => panic!("{turns:?}: {what}"),
+                    // Whatever died behind it, it was done.
+                    Ok(()) if own.is_dead() => Process { disk: own, engine }.die(),
+                    Ok(()) => left = Some(Process { disk: own, engine }),
                 }
             }
             Turn::Dies(_) => left.take().unwrap().die(),

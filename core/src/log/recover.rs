@@ -26,7 +26,7 @@ use crate::record::BatchHeader;
 use crate::segment::{FileKind, Found, Scanner, Segment, Suffix};
 use crate::shm::{Block, Dirty, Failure, Operation};
 use crate::sys::points::{Point, reached};
-use crate::sys::{Disk, File, Open, Sys};
+use crate::sys::{Disk, File, Open, Stat, Sys};
 use crate::types::{Offset, Position, TopicPartition};
 
 /// Opens a log that somebody else has open, or had: as its files are, once what a dead holder of the lock left is settled.
@@ -115,7 +115,14 @@ impl Log {
 
     /// Brings this process to where the log is, behind somebody else who had the lock. Under the lock.
     pub(super) fn take_over(&self, tail: &mut Tail) -> Result<()> {
-        if self.member()?.has_lost_descriptors() || !Self::is_still(tail) {
+        let found = match tail.segment.log().stat() {
+            Err(e) if e.raw_os_error() != Some(libc::EBADF) => {
+                return Err(self.io_error("looking at", tail.segment.base(), FileKind::Log, e));
+            }
+            found => found.ok(),
+        };
+        let is_still = |found: &Stat| (found.device, found.inode) == tail.file && found.len >= tail.position.0;
+        if self.member()?.has_lost_descriptors() || !found.as_ref().is_some_and(is_still) {
             return Err(Error::new(
                 crate::error::ErrorCode::Locked,
                 format!(
@@ -135,12 +142,6 @@ impl Log {
         caught_up
             .or_else(|_| self.derive_again(tail))
             .map_err(|e| Error::io(format_args!("catching up with what others appended to {}", self.partition), e))
-    }
-
-    /// Whether the descriptor of the active segment is the file that was opened.
-    fn is_still(tail: &Tail) -> bool {
-        let found = tail.segment.log().stat();
-        found.is_ok_and(|found| (found.device, found.inode) == tail.file && found.len >= tail.position.0)
     }
 
     /// Cleans up behind a holder that died. Under the lock.

@@ -219,7 +219,11 @@ impl Member {
     /// Whether the descriptor of the lock file is still the one that was opened: a program that closes what it did not open
     /// gives the slot away and does not know.
     pub fn has_lost_descriptors(&self) -> bool {
-        self.generation != generation() || self.file.stat().map(|at| (at.device, at.inode)).ok() != Some(self.place)
+        self.generation != generation()
+            || match self.file.stat() {
+                Ok(at) => (at.device, at.inode) != self.place,
+                Err(e) => e.raw_os_error() == Some(libc::EBADF), // what the disk says of another kind says nothing of that
+            }
     }
 
     /// Device and inode of the lock file.
