@@ -7,8 +7,12 @@ mod other;
 #[path = "child/values.rs"]
 mod values;
 
+mod failing;
+mod flusher;
+mod foreign;
 mod forks;
 mod kills;
+mod namespaces;
 mod openers;
 mod points;
 mod stops;

@@ -4,12 +4,17 @@ use klog::{Engine, ErrorCode, Mode, OpenOptions};
 
 use crate::other::Other;
 
+/// What asks for a directory without company.
+fn alone() -> OpenOptions {
+    OpenOptions::new().set("klog.exclusive", "true").unwrap()
+}
+
 #[test]
-fn a_second_opener_is_told_who_is_first_since_when() {
+fn who_wants_a_directory_alone_is_told_who_is_first_since_when() {
     let root = tempfile::tempdir().unwrap();
     let mut other = Other::start("hold", root.path());
     assert_eq!(other.line().as_deref(), Some("open"));
-    let error = Engine::open(root.path()).unwrap_err();
+    let error = alone().open(root.path()).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Locked);
     let said = error.message();
     assert!(said.contains(&format!("process {} (klog-test-child)", other.id())), "{said}");
@@ -20,14 +25,29 @@ fn a_second_opener_is_told_who_is_first_since_when() {
 }
 
 #[test]
-fn a_second_engine_of_the_same_process_is_refused_too() {
+fn who_has_a_directory_alone_keeps_others_out() {
     let root = tempfile::tempdir().unwrap();
-    let first = Engine::open(root.path()).unwrap();
-    let error = Engine::open(root.path()).unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Locked);
-    assert!(error.message().contains("this process"), "{error}");
+    let first = alone().open(root.path()).unwrap();
+    for options in [OpenOptions::new(), alone()] {
+        let error = options.open(root.path()).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Locked);
+        assert!(error.message().contains("this process"), "{error}");
+    }
     first.close().unwrap();
     Engine::open(root.path()).unwrap().close().unwrap();
+}
+
+#[test]
+fn two_engines_of_one_process_are_as_two_processes() {
+    let root = tempfile::tempdir().unwrap();
+    let (first, second) = (Engine::open(root.path()).unwrap(), Engine::open(root.path()).unwrap());
+    for (engine, offset) in [(&first, 0), (&second, 1), (&first, 2)] {
+        let sent = engine.producer().unwrap().send("t", None, Some(b"one")).unwrap().result().unwrap();
+        assert_eq!(sent.offset, offset);
+    }
+    first.close().unwrap();
+    assert_eq!(second.admin().describe_topic("t").unwrap().partitions[0].high_watermark, 3);
+    second.close().unwrap();
 }
 
 #[test]
@@ -53,7 +73,7 @@ fn readers_come_and_go_beside_a_writer() {
 }
 
 #[test]
-fn a_reader_that_came_first_keeps_no_writer_out() {
+fn a_reader_that_came_first_keeps_no_writer_out_and_follows_it() {
     let root = tempfile::tempdir().unwrap();
     let engine = Engine::open(root.path()).unwrap();
     engine.producer().unwrap().send("t", None, Some(b"one")).unwrap().result().unwrap();
@@ -63,13 +83,13 @@ fn a_reader_that_came_first_keeps_no_writer_out() {
     assert_eq!(visible(), 1);
     let engine = Engine::open(root.path()).unwrap();
     engine.producer().unwrap().send("t", None, Some(b"two")).unwrap().result().unwrap();
-    assert_eq!(visible(), 1, "what there was when the reader looked");
+    assert_eq!(visible(), 2);
     engine.close().unwrap();
     reader.close().unwrap();
 }
 
 #[test]
-fn of_ten_processes_that_open_at_once_one_at_a_time_has_the_directory() {
+fn ten_processes_that_open_and_append_at_once_take_turns() {
     let root = tempfile::tempdir().unwrap();
     Engine::open(root.path()).unwrap().close().unwrap();
     let others: Vec<Other> = (0..10).map(|_| Other::start("append", root.path())).collect();
@@ -102,8 +122,9 @@ fn a_directory_that_took_the_place_of_an_open_one_is_left_alone() {
     send(&other, 0).unwrap();
 
     let error = send(&moved, 1_000_000).unwrap_err(); // it would roll
-    assert_eq!(error.code(), ErrorCode::KafkaStorageError);
-    assert!(error.message().contains("it was moved"), "{error}");
+    // Either it looks where it is, or somebody has noticed that the lock files are not there any more.
+    assert!([ErrorCode::KafkaStorageError, ErrorCode::Locked].contains(&error.code()), "{error}");
+    assert!(error.message().contains("it was moved") || error.message().contains("removed or replaced"), "{error}");
     assert!(moved.admin().delete_topic("t").is_err());
     assert!(moved.close().is_err(), "no mark of an orderly end is put into the other's directory");
     assert_eq!(other.admin().describe_topic("t").unwrap().partitions[0].segments, 1);

@@ -148,7 +148,10 @@ fn fork(dir: &Path) {
     consumer.assign_topics(&["t"], Start::Earliest).unwrap();
     let child = in_child(|| {
         tell(&format!("engine {}", outcome(engine.admin().list_topics())));
-        tell(&format!("producer {}", outcome(producer.send("t", None, Some(b"from the child")))));
+        tell(&format!(
+            "producer {}",
+            outcome(producer.send("t", None, Some(b"from the child")).and_then(|sent| sent.result()))
+        ));
         tell(&format!("consumer {}", outcome(consumer.poll(Duration::ZERO))));
         tell(&format!("delivery {}", outcome(pending.result())));
     });
