@@ -152,14 +152,14 @@ mod tests {
             row("flush_ns", MetricKind::Counter, of("a"), 1_500_000_000),
             row("flush_ns", MetricKind::Counter, of("\"\\\n"), 0),
         ];
-        let expected = r##"# HELP klog_attached Help.
+        let expected = r#"# HELP klog_attached Help.
 # TYPE klog_attached gauge
 klog_attached{directory="/no\"where"} 2
 # HELP klog_flush_seconds_total Help.
 # TYPE klog_flush_seconds_total counter
 klog_flush_seconds_total{directory="/no\"where",topic="a",partition="3"} 1.5
 klog_flush_seconds_total{directory="/no\"where",topic="\"\\\n",partition="3"} 0
-"##;
+"#;
         assert_eq!(prometheus(Path::new("/no\"where"), &rows), expected);
     }
 }
