@@ -167,17 +167,6 @@ impl fmt::Debug for Control {
     }
 }
 
-/// Blocks that were found so far.
-#[derive(Default)]
-struct FoundBlocks {
-    /// Their numbers, by whose they are.
-    places: HashMap<(Uuid, i32), u32>,
-    /// How many of the table were looked at.
-    looked_at: u32,
-    /// In which instance.
-    instance: u64,
-}
-
 /// What a process says of itself in its slot, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Visitor {
