@@ -39,7 +39,7 @@ impl Entries {
 
     /// Opens an index file for writing; makes it when it is not there.
     pub fn create(sys: &Sys, path: PathBuf, width: usize) -> io::Result<Entries> {
-        let file = sys.disk.open(&path, Open::Create)?;
+        let file = sys.disk.open(&path, Open::Create)?.lifted();
         let count = file.stat()?.len / width as u64;
         Ok(Entries { width, place: Place::Disk { file, path }, count: AtomicU32::new(count as u32) })
     }

@@ -57,7 +57,10 @@ impl Segment {
     /// # Errors
     /// Those of opening the `.log` file.
     pub fn open(sys: &Sys, dir: &Path, base: Offset, suffix: Suffix, how: Open) -> io::Result<Segment> {
-        let log = sys.disk.open(&dir.join(file_name(base, FileKind::Log, suffix)), how)?;
+        let mut log = sys.disk.open(&dir.join(file_name(base, FileKind::Log, suffix)), how)?;
+        if how != Open::Read {
+            log = log.lifted(); // what is written under a number that means another file by then is lost for both
+        }
         Ok(Segment {
             base,
             dir: dir.to_path_buf(),

@@ -1,22 +1,19 @@
 //! An attached handle: its slot, and how it sees that others live.
 
-#![allow(unsafe_code, reason = "closing a descriptor only in the process that opened it")]
-
 use std::fmt;
 use std::io;
-use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::control::{Block, Control, PRIVATE_BYTES, SLOTS, Seat, Visitor};
-use super::lock::{AppendLock, Around, Held, Refused, SlotToken};
+use super::lock::{AppendLock, Around, Held, INTERRUPTIBLE_AFTER_NS, Refused, SlotToken};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::points::{Point, reached};
 use crate::sys::{
-    AnyFile, Clock, Disk, File, LockKind, LockRange, Locks, Mapping, Open, SimDisk, Sys, Wait, Woken, generation,
-    keep_open_in_child,
+    AnyFile, Clock, Disk, File, LockFile, LockKind, LockRange, Locks, Mapping, Open, SimDisk, Sys, Wait, Woken,
+    generation,
 };
 use crate::types::Uuid;
 
@@ -63,7 +60,7 @@ pub struct Member {
     sys: Sys,
     control: Control,
     /// `.klog.lck`.
-    file: ManuallyDrop<AnyFile>,
+    file: LockFile,
     /// Device and inode of that file, as it was opened.
     place: (u64, u64),
     token: SlotToken,
@@ -72,7 +69,8 @@ pub struct Member {
     instance: AtomicU64,
     lock: AppendLock,
     patience: Duration,
-    on_interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    /// A signal ends a wait for a lock.
+    is_interruptible: bool,
     adding: Mutex<()>,
     /// The process that attached.
     generation: u32,
@@ -81,20 +79,6 @@ pub struct Member {
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Member").field("token", &self.token).field("lock", &self.lock).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        if self.generation != generation() {
-            return; // a child: the fork handler closed the descriptor, and its number may mean another file by now
-        }
-        keep_open_in_child(&self.file);
-        if self.has_lost_descriptors() {
-            return; // the number means a file of somebody else's
-        }
-        // SAFETY: it is dropped here and nowhere else, and not used afterwards.
-        unsafe { ManuallyDrop::drop(&mut self.file) };
     }
 }
 
@@ -119,10 +103,10 @@ impl Member {
     pub fn enter(
         sys: &Sys,
         control: Control,
-        file: AnyFile,
+        file: LockFile,
         visitor: &Visitor,
         patience: Duration,
-        on_interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+        is_interruptible: bool,
     ) -> Result<Member> {
         let locking = |e| Error::io("locking a slot of .klog.lck", e);
         let at = file.stat().map_err(locking)?;
@@ -139,10 +123,10 @@ impl Member {
                 seat: control.seat(slot),
                 control,
                 place: (at.device, at.inode),
-                file: ManuallyDrop::new(file),
+                file,
                 lock,
                 patience,
-                on_interrupt,
+                is_interruptible,
                 adding: Mutex::new(()),
                 generation: generation(),
             });
@@ -157,9 +141,9 @@ impl Member {
     pub fn alone(sys: &Sys) -> io::Result<Member> {
         let control = Control::new(Arc::new(Mapping::private(PRIVATE_BYTES)?));
         control.begin(1, Uuid::ZERO, 0)?;
-        let file = SimDisk::default().open(Path::new("/lck"), Open::Create)?;
+        let file = LockFile::open(|| SimDisk::default().open(Path::new("/lck"), Open::Create).map(AnyFile::Simulated))?;
         let patience = Duration::from_secs(30);
-        Member::enter(sys, control, AnyFile::Simulated(file), &Visitor::default(), patience, None)
+        Member::enter(sys, control, file, &Visitor::default(), patience, false)
             .map_err(|e| io::Error::other(e.message().to_owned()))
     }
 
@@ -224,6 +208,13 @@ impl Member {
                 Ok(at) => (at.device, at.inode) != self.place,
                 Err(e) => e.raw_os_error() == Some(libc::EBADF), // what the disk says of another kind says nothing of that
             }
+    }
+
+    /// To be called when a file was lost in that way: this handle leaves, and others recover what it was at.
+    #[cold]
+    pub fn give_up(&self) -> Error {
+        self.leave();
+        self.fenced()
     }
 
     /// Device and inode of the lock file.
@@ -293,6 +284,7 @@ impl Member {
         let began = self.now();
         let deadline = self.deadline();
         let turns = self.control.turns();
+        let mut is_interrupted = false;
         loop {
             let word = turns.word().load(Ordering::SeqCst);
             turns.announce_waiter();
@@ -300,10 +292,11 @@ impl Member {
             if self.file.try_lock(role.range(), LockKind::Exclusive).map_err(locking)? {
                 return Ok(RoleHeld { member: self, role });
             }
-            if !self.park(turns.word(), word, LONGEST_WAIT) {
+            is_interrupted |= !self.park(turns.word(), word, LONGEST_WAIT);
+            let now = self.now();
+            if is_interrupted && now - began >= INTERRUPTIBLE_AFTER_NS {
                 return Err(self.refused(&what, Refused::Interrupted));
             }
-            let now = self.now();
             if now >= deadline {
                 let holder = SlotToken::of_word(self.control.changing().0).filter(|_| role == Role::Metadata);
                 return Err(self.refused(&what, Refused::TimedOut { holder, waited_ns: now - began }));
@@ -406,8 +399,8 @@ impl Around for Member {
     }
 
     fn park(&self, word: &AtomicU32, expected: u32, timeout: Duration) -> bool {
-        let woken = self.sys.wait.wait(word, expected, timeout);
-        woken != Woken::Interrupted || !self.on_interrupt.as_ref().is_some_and(|ask| ask())
+        // What a signal's handler wants is asked by somebody who holds no lock.
+        self.sys.wait.wait(word, expected, timeout) != Woken::Interrupted || !self.is_interruptible
     }
 
     fn unpark(&self, word: &AtomicU32) {

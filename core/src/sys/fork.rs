@@ -4,17 +4,35 @@
 //! remembers the [`generation`] of the process that made it, and lock files are closed in the child at once: a child
 //! that lives on must not keep the locks of a parent that has died.
 
-#![allow(unsafe_code, reason = "one page of memory that the kernel wipes in a child, and the fork handler")]
+#![allow(unsafe_code, reason = "one page of memory that the kernel wipes in a child, and the fork handlers")]
 
+use std::cell::Cell;
 use std::fmt;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::os::fd::RawFd;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use super::any::AnyFile;
+use super::real::{RealWait, identity_of};
+use super::{File, Wait};
+
+/// A descriptor that the child closes, if it is still that file's: a program may have closed it and opened another one under
+/// its number.
+struct ToClose {
+    /// −1 for a free place, −2 for one that is being filled.
+    descriptor: AtomicI32,
+    device: AtomicU64,
+    inode: AtomicU64,
+}
 
 /// Descriptors that the child closes. Plain atomics: the handler may allocate nothing and lock nothing.
-static IN_CHILD_CLOSE: [AtomicI32; 1024] = [const { AtomicI32::new(-1) }; 1024];
+static IN_CHILD_CLOSE: [ToClose; 1024] =
+    [const { ToClose { descriptor: AtomicI32::new(-1), device: AtomicU64::new(0), inode: AtomicU64::new(0) } }; 1024];
 
 /// Shared memory that a child gets private zeros in the place of: where it is, and how long.
 static IN_CHILD_REPLACE: [(AtomicUsize, AtomicUsize); 256] =
@@ -26,22 +44,37 @@ static FORKS: AtomicU32 = AtomicU32::new(1);
 /// A page that the kernel fills with zeros in every child, even one made by a raw `clone`.
 static PAGE: OnceLock<&'static AtomicU32> = OnceLock::new();
 
+/// What stands in the page while the first thread of a child that asks leaves the parent what is the parent's.
+const LEAVING: u32 = u32::MAX;
+
 /// A number that differs between a process and its children. Costs one load.
 pub fn generation() -> u32 {
     let page = PAGE.get_or_init(make_page);
-    // Acquire: pairs with the exchange below, so that a number seen here was counted.
-    match page.load(Ordering::Acquire) {
-        0 => {
-            let next = FORKS.fetch_add(1, Ordering::Relaxed) + 1;
-            page.compare_exchange(0, next, Ordering::AcqRel, Ordering::Acquire).map_or_else(|other| other, |_| next)
+    loop {
+        // Acquire: pairs with the stores of `begin_generation`, so that a number seen here was counted.
+        match page.load(Ordering::Acquire) {
+            0 | LEAVING => begin_generation(page),
+            number => return number,
         }
-        number => number,
+    }
+}
+
+/// Gives this process a number of its own. After a raw `clone` no handler has run, so this does first what it would have done.
+#[cold]
+fn begin_generation(page: &AtomicU32) {
+    if page.compare_exchange(0, LEAVING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+        leave_to_parent();
+        page.store(FORKS.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Release);
+        RealWait.wake_all(page);
+    } else {
+        RealWait.wait(page, LEAVING, LONGEST_WAIT);
     }
 }
 
 fn make_page() -> &'static AtomicU32 {
-    // SAFETY: the handler only loads and stores atomics and calls close(2), as a fork handler may.
-    unsafe { libc::pthread_atfork(None, None, Some(after_fork_in_child)) };
+    // SAFETY: the handlers only load and store atomics, wait on a futex, and call close(2), fstat(2) and mmap(2), as fork
+    // handlers may.
+    unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
     // SAFETY: an anonymous private mapping at an address of the kernel's choice concerns no other memory.
     let page = unsafe {
         libc::mmap(
@@ -66,13 +99,77 @@ fn make_page() -> &'static AtomicU32 {
     word
 }
 
+/// How many threads are opening or closing lock files; no process forks meanwhile, or its child would have a lock file that
+/// is not on the list.
+static GATE: AtomicU32 = AtomicU32::new(0);
+/// What stands there while a process forks.
+const FORKING: u32 = u32::MAX;
+/// No wait is longer without another look.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// This thread has closed the gate.
+    static HAS_CLOSED_GATE: Cell<bool> = const { Cell::new(false) };
+}
+
+extern "C" fn before_fork() {
+    // Not for ever: whoever is inside may be this very thread, in a signal handler, or wait for a disk that is stuck.
+    for _ in 0..20 {
+        match GATE.compare_exchange(0, FORKING, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return HAS_CLOSED_GATE.set(true),
+            Err(others) => drop(RealWait.wait(&GATE, others, LONGEST_WAIT)),
+        }
+    }
+}
+
+extern "C" fn after_fork_in_parent() {
+    if HAS_CLOSED_GATE.replace(false) {
+        GATE.store(0, Ordering::Release);
+        RealWait.wake_all(&GATE);
+    }
+}
+
 extern "C" fn after_fork_in_child() {
+    HAS_CLOSED_GATE.set(false);
+    GATE.store(0, Ordering::Release);
     if let Some(page) = PAGE.get() {
         page.store(0, Ordering::Release);
     }
-    for slot in &IN_CHILD_CLOSE {
-        let descriptor = slot.swap(-1, Ordering::Relaxed);
-        if descriptor >= 0 {
+    leave_to_parent();
+}
+
+/// Somebody who is inside the gate.
+struct Inside;
+
+impl Inside {
+    fn enter() -> Inside {
+        generation(); // the handlers are there
+        loop {
+            let others = GATE.load(Ordering::Relaxed);
+            if others == FORKING {
+                RealWait.wait(&GATE, FORKING, LONGEST_WAIT);
+            } else if GATE.compare_exchange(others, others + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return Inside;
+            }
+        }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        // In a child that was forked by a signal handler inside of the gate there is nobody to leave it.
+        let leave = |inside: u32| (inside != FORKING).then(|| inside.saturating_sub(1));
+        let _ = GATE.fetch_update(Ordering::AcqRel, Ordering::Acquire, leave);
+        RealWait.wake_all(&GATE);
+    }
+}
+
+/// Closes the lock files of the parent, and puts zeros in the place of the memory that it shares.
+fn leave_to_parent() {
+    for place in &IN_CHILD_CLOSE {
+        let descriptor = place.descriptor.swap(-1, Ordering::Acquire);
+        let identity = (place.device.load(Ordering::Relaxed), place.inode.load(Ordering::Relaxed));
+        if descriptor >= 0 && identity_of(descriptor) == Some(identity) {
             // SAFETY: the parent still holds its copy; in the child nobody uses this one, since every handle asks
             // for the generation first.
             unsafe { libc::close(descriptor) };
@@ -81,8 +178,8 @@ extern "C" fn after_fork_in_child() {
     for (address, len) in &IN_CHILD_REPLACE {
         let (address, len) = (address.swap(0, Ordering::Relaxed), len.swap(0, Ordering::Relaxed));
         if address != 0 {
-            // SAFETY: the range was left out of the child (MADV_DONTFORK), so nothing else is there; every reference into it
-            // belongs to handles of the parent, and consists of atomics, for which zeros are valid.
+            // SAFETY: the range is a mapping of klog's, which this replaces in one step; every reference into it belongs to
+            // handles of the parent, and consists of atomics, for which zeros are valid.
             unsafe {
                 libc::mmap(
                     ptr::without_provenance_mut(address),
@@ -97,18 +194,16 @@ extern "C" fn after_fork_in_child() {
     }
 }
 
-/// Has shared memory replaced by zeros in every child; `false` where there is no room to note it, and the child is to keep
-/// it. Call [`forget_mapping`] before it is unmapped.
-pub(super) fn replace_in_child(address: usize, len: usize) -> bool {
-    generation(); // the handler is there
-    IN_CHILD_REPLACE.iter().any(|(place, length)| {
+/// Has shared memory replaced by zeros in every child; where there is no room to note it, the child keeps it, and uses it as
+/// little. Call [`forget_mapping`] before it is unmapped.
+pub(super) fn replace_in_child(address: usize, len: usize) {
+    generation(); // the handlers are there
+    for (place, length) in &IN_CHILD_REPLACE {
         // Reserved first, so that the length is there when the address is.
-        let is_ours = length.compare_exchange(0, len, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if is_ours {
-            place.store(address, Ordering::Release);
+        if length.compare_exchange(0, len, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            return place.store(address, Ordering::Release);
         }
-        is_ours
-    })
+    }
 }
 
 /// Takes shared memory off the list again.
@@ -121,21 +216,68 @@ pub(super) fn forget_mapping(address: usize) {
     }
 }
 
-/// Has a lock file closed in every child. Call [`keep_open_in_child`] before the file is closed here.
-pub fn close_in_child(file: &AnyFile) {
-    let Some(descriptor) = file.descriptor() else { return };
-    for slot in &IN_CHILD_CLOSE {
-        if slot.compare_exchange(-1, descriptor, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            return;
+/// A file that locks are held on: closed in every child, and by nobody but the process that opened it.
+#[derive(Debug)]
+pub struct LockFile {
+    file: ManuallyDrop<AnyFile>,
+    /// The process that opened it.
+    generation: u32,
+}
+
+impl LockFile {
+    /// Opens one. No process forks meanwhile.
+    ///
+    /// # Errors
+    /// Those of `open`.
+    pub fn open(open: impl FnOnce() -> io::Result<AnyFile>) -> io::Result<LockFile> {
+        let _no_fork = Inside::enter();
+        let file = open()?;
+        if let Some(descriptor) = file.descriptor() {
+            close_in_child(descriptor, &file)?;
         }
+        Ok(LockFile { file: ManuallyDrop::new(file), generation: generation() })
     }
 }
 
-/// Takes a file off the list again.
-pub fn keep_open_in_child(file: &AnyFile) {
-    let Some(descriptor) = file.descriptor() else { return };
-    for slot in &IN_CHILD_CLOSE {
-        if slot.compare_exchange(descriptor, -1, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+impl Deref for LockFile {
+    type Target = AnyFile;
+
+    fn deref(&self) -> &AnyFile {
+        &self.file
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        if self.generation != generation() {
+            return; // a child: it was closed there, and its number may mean another file by now
+        }
+        let _no_fork = Inside::enter();
+        if let Some(descriptor) = self.file.descriptor() {
+            keep_open_in_child(descriptor);
+        }
+        // SAFETY: it is dropped here and nowhere else, and not used afterwards.
+        unsafe { ManuallyDrop::drop(&mut self.file) };
+    }
+}
+
+fn close_in_child(descriptor: RawFd, file: &AnyFile) -> io::Result<()> {
+    let at = file.stat()?;
+    for place in &IN_CHILD_CLOSE {
+        if place.descriptor.compare_exchange(-1, -2, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            place.device.store(at.device, Ordering::Relaxed);
+            place.inode.store(at.inode, Ordering::Relaxed);
+            // Release: the handler of a child finds the identity with it.
+            place.descriptor.store(descriptor, Ordering::Release);
+            return Ok(());
+        }
+    }
+    Err(io::Error::other("this process has more than a thousand lock files open"))
+}
+
+fn keep_open_in_child(descriptor: RawFd) {
+    for place in &IN_CHILD_CLOSE {
+        if place.descriptor.compare_exchange(descriptor, -1, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             return;
         }
     }

@@ -3,22 +3,22 @@
 #![allow(unsafe_code, reason = "handing out words of mapped memory, and telling the kernel about the pages")]
 
 use std::fmt;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{MmapOptions, MmapRaw};
 
 use super::fork::{forget_mapping, replace_in_child};
+use super::real::RealFile;
+use super::{File, read_exact_at, write_all_at};
 
 /// Memory of a fixed length, zero where nobody wrote. What lies behind the end of its file must not be touched before
 /// [`reserve`](Mapping::reserve) was called for it, by any process.
 pub struct Mapping {
     map: MmapRaw,
-    file: Option<File>,
+    file: Option<RealFile>,
     is_writable: bool,
     /// Bytes that are known to exist.
     reserved: AtomicU64,
@@ -49,15 +49,17 @@ impl Mapping {
     }
 
     /// Maps the first `len` bytes of `file`, which may be shorter.
-    pub(super) fn of_file(file: File, len: usize, is_writable: bool) -> io::Result<Mapping> {
-        let reserved = AtomicU64::new(file.metadata()?.len().min(len as u64));
+    pub(super) fn of_file(file: RealFile, len: usize, is_writable: bool) -> io::Result<Mapping> {
+        let reserved = AtomicU64::new(file.stat()?.len.min(len as u64));
         let mut options = MmapOptions::new();
         let options = options.len(len);
-        let map = if is_writable { options.map_raw(&file)? } else { options.map_raw_read_only(&file)? };
+        let map = if is_writable {
+            options.map_raw(file.descriptor())?
+        } else {
+            options.map_raw_read_only(file.descriptor())?
+        };
         // A child gets private zeros in its place, so that a handle it has no business with does no harm.
-        if replace_in_child(map.as_ptr() as usize, map.len()) {
-            let _ = map.advise(Advice::DontFork);
-        }
+        replace_in_child(map.as_ptr() as usize, map.len());
         let (growing, is_used) = (Mutex::new(()), AtomicBool::new(true));
         Ok(Mapping { map, file: Some(file), is_writable, reserved, growing, is_used })
     }
@@ -90,7 +92,7 @@ impl Mapping {
     /// Looks how long the file is by now: another process may have made it longer.
     pub fn look(&self) -> io::Result<u64> {
         if let Some(file) = &self.file {
-            self.reserved.fetch_max(file.metadata()?.len().min(self.map.len() as u64), Ordering::AcqRel);
+            self.reserved.fetch_max(file.stat()?.len.min(self.map.len() as u64), Ordering::AcqRel);
         }
         Ok(self.reserved())
     }
@@ -113,7 +115,7 @@ impl Mapping {
             if step == 0 {
                 return Err(io::Error::from_raw_os_error(libc::ENOSPC));
             }
-            file.write_all_at(&zeros[..step as usize], at)?;
+            write_all_at(file, &zeros[..step as usize], at)?;
             at += step;
         }
         self.look().map(|_| ())
@@ -134,7 +136,7 @@ impl Mapping {
             return Ok(());
         };
         let zeros = vec![0; len as usize];
-        file.write_all_at(&zeros, 0)?;
+        write_all_at(file, &zeros, 0)?;
         self.look()?;
         self.hold();
         Ok(())
@@ -150,8 +152,7 @@ impl Mapping {
 
     /// Device and inode of the file.
     pub fn place(&self) -> io::Result<Option<(u64, u64)>> {
-        use std::os::unix::fs::MetadataExt;
-        self.file.as_ref().map(|file| file.metadata().map(|found| (found.dev(), found.ino()))).transpose()
+        self.file.as_ref().map(|file| file.stat().map(|found| (found.device, found.inode))).transpose()
     }
 
     /// What the file says at `position`, read past the mapping.
@@ -160,7 +161,7 @@ impl Mapping {
             return Ok(self.word(position as usize).load(Ordering::SeqCst));
         };
         let mut bytes = [0; 8];
-        file.read_exact_at(&mut bytes, position)?;
+        read_exact_at(file, &mut bytes, position)?;
         #[allow(clippy::host_endian_bytes, reason = "compared with a word of memory, on this machine")]
         Ok(u64::from_ne_bytes(bytes))
     }

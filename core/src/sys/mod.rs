@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::types::TimestampMs;
 
 pub use any::{AnyClock, AnyDisk, AnyFile, AnyRandom, AnyWait, Sys};
-pub use fork::{PerProcess, close_in_child, generation, keep_open_in_child};
+pub use fork::{LockFile, PerProcess, generation};
 pub use mapping::{Mapping, Words};
 pub use real::{RealClock, RealDisk, RealFile, RealRandom, RealWait};
 pub use sim::{

@@ -6,6 +6,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
@@ -26,25 +27,65 @@ pub struct RealDisk;
 
 /// A file of this machine.
 #[derive(Debug)]
-pub struct RealFile(fs::File);
+pub struct RealFile {
+    file: ManuallyDrop<fs::File>,
+    /// Device and inode, of one that stays open for long.
+    identity: Option<(u64, u64)>,
+}
+
+impl From<fs::File> for RealFile {
+    fn from(file: fs::File) -> Self {
+        RealFile { file: ManuallyDrop::new(file), identity: None }
+    }
+}
+
+impl Drop for RealFile {
+    fn drop(&mut self) {
+        // A program may have closed what it did not open, and opened something of its own under the number.
+        if self.identity.is_none() || identity_of(self.descriptor()) == self.identity {
+            // SAFETY: it is dropped here and nowhere else, and not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.file) };
+        }
+    }
+}
+
+/// Device and inode of what a descriptor means. Allocates nothing and locks nothing.
+pub(super) fn identity_of(descriptor: RawFd) -> Option<(u64, u64)> {
+    // SAFETY: an all-zero stat is a valid object to be filled.
+    let mut found: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: `found` is a live object that the call fills; a descriptor that is not open is an error.
+    let result = unsafe { libc::fstat(descriptor, &raw mut found) };
+    (result == 0).then_some((found.st_dev, found.st_ino))
+}
 
 impl RealFile {
     /// The descriptor, for the fork handler's table.
     pub fn descriptor(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.file.as_raw_fd()
     }
 
-    /// The same open file under a high number, where programs that close or replace the low ones do not come by. Where there
-    /// are no such numbers it stays where it is.
+    /// The same open file under a high number, where programs that close or replace the low ones do not come by, and which is
+    /// closed only while it means this file. Where there are no such numbers it stays where it is.
     #[must_use]
     pub fn lifted(self) -> Self {
         const HIGH: libc::c_int = 512;
         // SAFETY: the descriptor is open; the call makes another one and touches no memory.
-        match unsafe { libc::fcntl(self.descriptor(), libc::F_DUPFD_CLOEXEC, HIGH) } {
+        let mut lifted = match unsafe { libc::fcntl(self.descriptor(), libc::F_DUPFD_CLOEXEC, HIGH) } {
             -1 => self,
             // SAFETY: the descriptor was made just now, and nobody else has it.
-            high => RealFile(unsafe { fs::File::from_raw_fd(high) }),
+            high => RealFile::from(unsafe { fs::File::from_raw_fd(high) }),
+        };
+        lifted.identity = identity_of(lifted.descriptor());
+        lifted
+    }
+
+    /// Refuses a descriptor that a program closed although it had not opened it: it may mean a file of the program's by now,
+    /// and that is not written to. A system call of a fraction of a microsecond.
+    fn check_is_ours(&self) -> io::Result<()> {
+        if self.identity.is_none() || identity_of(self.descriptor()) == self.identity {
+            return Ok(());
         }
+        Err(io::Error::from_raw_os_error(libc::EBADF))
     }
 }
 
@@ -59,14 +100,14 @@ impl Disk for RealDisk {
                 // O_NOATIME is for the owner only; a plain open serves everybody else.
                 match options.custom_flags(libc::O_NOATIME).open(path) {
                     Err(e) if e.raw_os_error() == Some(libc::EPERM) => options.custom_flags(0),
-                    result => return result.map(RealFile),
+                    result => return result.map(RealFile::from),
                 }
             }
             Open::ReadWrite => options.write(true),
             Open::Create => options.write(true).create(true).truncate(false),
             Open::CreateNew => options.write(true).create_new(true),
         };
-        options.open(path).map(RealFile)
+        options.open(path).map(RealFile::from)
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
@@ -134,9 +175,9 @@ impl Disk for RealDisk {
 
     fn share(&self, path: &Path, how: Open, len: usize) -> io::Result<Arc<Mapping>> {
         let is_writable = how != Open::Read;
-        let RealFile(file) = self.open(path, how)?;
-        if is_writable && file.metadata()?.len() == 0 {
-            not_copied_on_write(&file);
+        let file = self.open(path, how)?.lifted();
+        if is_writable && file.file.metadata()?.len() == 0 {
+            not_copied_on_write(&file.file);
         }
         Mapping::of_file(file, len, is_writable).map(Arc::new)
     }
@@ -168,23 +209,26 @@ fn stat_of(metadata: &fs::Metadata) -> Stat {
 
 impl File for RealFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        self.0.read_at(buffer, position)
+        self.file.read_at(buffer, position)
     }
 
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
-        self.0.write_at(bytes, position)
+        self.check_is_ours()?;
+        self.file.write_at(bytes, position)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.check_is_ours()?;
+        self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.check_is_ours()?;
+        self.file.sync_data()
     }
 
     fn stat(&self) -> io::Result<Stat> {
-        self.0.metadata().map(|metadata| stat_of(&metadata))
+        self.file.metadata().map(|metadata| stat_of(&metadata))
     }
 
     fn drop_cache(&self, position: u64, len: u64) -> io::Result<()> {
