@@ -9,7 +9,6 @@
 //! without keeping the answer: it needs no right to write, and keeps nobody from coming first or from going last.
 
 use std::io;
-use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -22,8 +21,8 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::shm::{Control, MAPPED_BYTES, Member, PRIVATE_BYTES, Role, Visitor, slot_byte};
 use crate::sys::points::{Point, reached};
 use crate::sys::{
-    AnyDisk, AnyFile, Clock, Disk, File, LockKind, LockRange, Locks, Mapping, Open, Sys, Wait, close_in_child,
-    generation, keep_open_in_child, read_whole, write_all_at,
+    AnyDisk, AnyFile, Clock, Disk, File, LockFile, LockKind, LockRange, Locks, Mapping, Open, Sys, Wait, generation,
+    read_whole, write_all_at,
 };
 
 pub(crate) const BROKER_LOCK: &str = ".lock";
@@ -37,10 +36,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What keeps a directory: its locks, which go with the files.
 #[derive(Debug)]
 pub(crate) struct Attachment {
-    files: ManuallyDrop<Vec<AnyFile>>,
+    files: Vec<LockFile>,
     generation: u32,
     member: Option<Arc<Member>>,
-    /// Device and inode of `.lock`.
+    /// Device and inode of the directory, and of `.lock`.
+    directory: (u64, u64),
     broker_lock: (u64, u64),
     /// Nobody else may attach.
     pub(crate) is_exclusive: bool,
@@ -124,18 +124,16 @@ impl Attachment {
             check_instance(sys, dir, &control)?;
         }
         check_coherent(dir, &control)?;
-        for file in [&broker_lock, &klog_lock] {
-            close_in_child(file);
-        }
         let at = broker_lock.stat().map_err(|e| Error::io(format_args!("looking at {}", dir.display()), e))?;
         let patience = Duration::from_millis(options.config.request_timeout_ms as u64);
         let visitor = visitor(sys, options);
-        let member = Member::enter(sys, control, klog_lock, &visitor, patience, options.on_interrupt.clone())?;
+        let member = Member::enter(sys, control, klog_lock, &visitor, patience, options.on_interrupt.is_some())?;
         let member = Arc::new(member);
         let attachment = Attachment {
-            files: ManuallyDrop::new(vec![broker_lock]),
+            files: vec![broker_lock],
             generation: generation(),
             member: Some(member.clone()),
+            directory: sys.disk.stat(dir).map_or((0, 0), |at| (at.device, at.inode)),
             broker_lock: (at.device, at.inode),
             is_exclusive,
             beside_writer: false,
@@ -149,16 +147,16 @@ impl Attachment {
     /// Those of opening what is there.
     pub(crate) fn shared(sys: &Sys, dir: &Path) -> Result<(Attachment, Option<Control>)> {
         let mut attachment = Attachment {
-            files: ManuallyDrop::new(Vec::new()),
+            files: Vec::new(),
             generation: generation(),
             member: None,
+            directory: (0, 0),
             broker_lock: (0, 0),
             is_exclusive: false,
             beside_writer: false,
         };
         if let Some(file) = open_lock(sys, dir, BROKER_LOCK)? {
             if try_lock(&file, dir, LockRange::WHOLE, LockKind::Shared)? {
-                close_in_child(&file);
                 attachment.files.push(file);
             } else {
                 attachment.beside_writer = true;
@@ -170,27 +168,32 @@ impl Attachment {
         Ok((attachment, shared))
     }
 
-    /// Whether `.lock`, `.klog.lck` and the memory are still the files that their names mean.
+    /// Whether `.lock`, `.klog.lck` and the memory are still the files that their names mean. One who cannot look, after a
+    /// `chroot` for example, or from whom the directory was moved away, cannot tell, and says nothing against them.
     pub(crate) fn is_current(&self, sys: &Sys, dir: &Path) -> bool {
         let Some(member) = &self.member else { return true };
-        let named = |name: &str| sys.disk.stat(&dir.join(name)).map(|at| (at.device, at.inode)).ok();
+        let look = |path: &Path| sys.disk.stat(path).map(|at| (at.device, at.inode));
+        if !look(dir).is_ok_and(|found| found == self.directory) {
+            return true;
+        }
+        let is_named = |name: &str, ours: (u64, u64)| match look(&dir.join(name)) {
+            Ok(found) => found == ours,
+            Err(e) => e.kind() != io::ErrorKind::NotFound,
+        };
         let memory = member.control().mapping().place().ok().flatten();
-        named(BROKER_LOCK) == Some(self.broker_lock)
-            && named(KLOG_LOCK) == Some(member.place())
-            && (memory.is_none() || named(SHARED_MEMORY) == memory)
+        is_named(BROKER_LOCK, self.broker_lock)
+            && is_named(KLOG_LOCK, member.place())
+            && memory.is_none_or(|memory| is_named(SHARED_MEMORY, memory))
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
         if self.generation != generation() {
-            return; // a child: the fork handler closed the descriptors, and their numbers may mean other files by now
+            return; // a child
         }
         if let Some(member) = &self.member {
             member.leave();
-        }
-        for file in std::mem::take(&mut *self.files) {
-            keep_open_in_child(&file);
         }
     }
 }
@@ -205,8 +208,8 @@ fn memory_bytes(sys: &Sys) -> usize {
 
 /// A lock file, for those who only look; nothing where it is not there. One of another user that may not be opened cannot be
 /// asked; it says nothing either way.
-fn open_lock(sys: &Sys, dir: &Path, name: &str) -> Result<Option<AnyFile>> {
-    match sys.disk.open(&dir.join(name), Open::Read) {
+fn open_lock(sys: &Sys, dir: &Path, name: &str) -> Result<Option<LockFile>> {
+    match LockFile::open(|| sys.disk.open(&dir.join(name), Open::Read).map(AnyFile::lifted)) {
         Ok(file) => Ok(Some(file)),
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Ok(None),
         Err(e) => Err(Error::io(format_args!("opening {}", dir.join(name).display()), e)),
@@ -414,10 +417,10 @@ fn taken(sys: &Sys, dir: &Path, cannot_share: bool) -> Error {
 
 /// Opens a lock file, made if need be, and makes sure that it is still the one that the name means: whoever held it may
 /// have removed it just before.
-fn open_current(sys: &Sys, path: PathBuf) -> Result<AnyFile> {
+fn open_current(sys: &Sys, path: PathBuf) -> Result<LockFile> {
     let error = |e| Error::io(format_args!("opening {}", path.display()), e);
     for _ in 0..100 {
-        let file = sys.disk.open(&path, Open::Create).map_err(error)?.lifted();
+        let file = LockFile::open(|| sys.disk.open(&path, Open::Create).map(AnyFile::lifted)).map_err(error)?;
         let ours = file.stat().map_err(error)?;
         match sys.disk.stat(&path) {
             Ok(named) if named.inode == ours.inode && named.device == ours.device => return Ok(file),

@@ -65,9 +65,6 @@ impl Cluster {
 
     /// Looks whether the directory's files are still those that were opened. Where they are not, nobody writes any more.
     fn check_files(&self, member: &Member) {
-        if self.dir().check_place().is_err() {
-            return; // it was moved: no name in it is changed any more, and its files are where they were opened
-        }
         let attachment = self.attachment.lock().unwrap_or_else(PoisonError::into_inner);
         if !attachment.as_ref().is_none_or(|attachment| attachment.is_current(&self.sys, self.path())) {
             member.control().set_foreign();
