@@ -799,13 +799,21 @@ impl Cluster {
     /// # Errors
     /// `Interrupted` when a signal came and the program wants to stop.
     pub(crate) fn wait(&self, word: &AtomicU32, expected: u32, timeout: Duration) -> Result<()> {
-        if self.sys.wait.wait(word, expected, timeout) == Woken::Interrupted
-            && let Some(ask) = &self.on_interrupt
-            && ask()
-        {
-            return Err(Error::new(ErrorCode::Interrupted, "a signal interrupted the wait"));
+        match self.sys.wait.wait(word, expected, timeout) {
+            Woken::Interrupted => self.ask_after_signal(),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// After a signal interrupted a wait: asks whether the program wants to stop. With no lock held.
+    ///
+    /// # Errors
+    /// `Interrupted` when it does.
+    pub(crate) fn ask_after_signal(&self) -> Result<()> {
+        match &self.on_interrupt {
+            Some(ask) if ask() => Err(Error::new(ErrorCode::Interrupted, "a signal interrupted the wait")),
+            _ => Ok(()),
+        }
     }
 
     /// To be called before looking for what one may sleep for: whatever comes later ends the [`sleep`](Self::sleep).

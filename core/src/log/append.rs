@@ -271,6 +271,9 @@ impl Log {
             self.dir.mark_failed();
             return self.check_failure();
         };
+        if is_lost_descriptor(&why) {
+            return Err(self.member()?.give_up()); // the log is none the worse: whoever takes the lock next recovers it
+        }
         let os_code = why.raw_os_error().or(cause.raw_os_error()).unwrap_or(libc::EIO);
         self.block.fail(Failure { operation: Operation::Undo, os_code });
         self.dir.mark_failed();
@@ -373,6 +376,11 @@ impl Log {
 /// Whether the device refused, and not the call: then nothing is written to it any more.
 fn is_device_fault(cause: &io::Error) -> bool {
     matches!(cause.raw_os_error(), Some(libc::EIO | libc::ENODEV | libc::ENXIO | libc::EROFS | libc::ESTALE))
+}
+
+/// Whether this process's descriptor is gone, which says nothing of the file.
+pub(super) fn is_lost_descriptor(cause: &io::Error) -> bool {
+    cause.raw_os_error() == Some(libc::EBADF)
 }
 
 /// Whether a batch of klog's own producer can be stored without another look at its records.

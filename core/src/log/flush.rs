@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::append::is_lost_descriptor;
 use super::tail::invalid;
 use super::{Log, Slot};
 use crate::error::{Error, ErrorCode, Result};
@@ -90,7 +91,9 @@ impl Log {
         if offset.is_some_and(|offset| block.flushed() >= offset) || block.failure().is_some() {
             return Ok(None);
         }
-        if !member.park(block.flush_sequence(), sequence, LONGEST_WAIT) {
+        let is_interrupted = !member.park(block.flush_sequence(), sequence, LONGEST_WAIT);
+        let has_lasted = member.now().saturating_sub(block.flushing_since()) >= in_ns(LONGEST_WAIT);
+        if is_interrupted && has_lasted {
             return Err(Error::new(ErrorCode::Interrupted, "a signal interrupted the wait for a flush"));
         }
         if block.flusher() != holder || block.flush_sequence().load(Ordering::SeqCst) != sequence {
@@ -149,6 +152,8 @@ impl Log {
                 self.block.set_flushing(false);
                 self.check_there()
             }
+            // Whoever flushes next writes the range anew: whether the disk had refused is not known.
+            Err(cause) if is_lost_descriptor(&cause) => Err(self.member()?.give_up()),
             Err(cause) => {
                 let os_code = cause.raw_os_error().unwrap_or(libc::EIO);
                 self.block.fail(Failure { operation: Operation::Flush, os_code });

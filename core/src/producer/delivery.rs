@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::lane::{Cell, Fate};
+use super::lane::{Cell, Fate, Lane};
 use crate::config::Acks;
 use crate::error::{Error, ErrorCode, Result};
-use crate::replica::Need;
 use crate::sys::generation;
 use crate::types::Offset;
 
@@ -68,7 +68,7 @@ impl Delivery {
             return self.result_in_child();
         }
         if matches!(self.cell.fate(), Fate::Queued) {
-            lane.write_all();
+            lane.write(Lane::write_all)?;
         }
         match self.cell.fate() {
             Fate::Failed(error) => Err(error),
@@ -80,6 +80,7 @@ impl Delivery {
                 for need in lane.settings.need(lane.partition.log().durability()) {
                     lane.partition.wait(next, *need, deadline)?;
                 }
+                self.cell.acknowledged.store(true, Ordering::Relaxed);
                 Ok(self.metadata(base.0 + i64::from(self.index), append_time))
             }
         }
@@ -89,7 +90,7 @@ impl Delivery {
     fn result_in_child(&self) -> Result<RecordMetadata> {
         match self.cell.fate() {
             Fate::Failed(error) => Err(error),
-            Fate::Written { base, next, append_time } if self.cell.lane.partition.is_done(next, Need::Visible) => {
+            Fate::Written { base, next, append_time } if self.is_acknowledged(next) => {
                 Ok(self.metadata(base.0 + i64::from(self.index), append_time))
             }
             _ => Err(Error::new(
@@ -114,7 +115,14 @@ impl Delivery {
     fn is_acknowledged(&self, next: Offset) -> bool {
         let lane = &self.cell.lane;
         let needs = lane.settings.need(lane.partition.log().durability());
-        needs.iter().all(|need| lane.partition.is_done(next, *need))
+        if needs.is_empty() || self.cell.acknowledged.load(Ordering::Relaxed) {
+            return true;
+        }
+        // The words that a child has in the place of its parent's say nothing.
+        let is_acknowledged =
+            lane.generation == generation() && needs.iter().all(|need| lane.partition.is_done(next, *need));
+        self.cell.acknowledged.fetch_or(is_acknowledged, Ordering::Relaxed);
+        is_acknowledged
     }
 
     fn metadata(&self, offset: i64, append_time: Option<i64>) -> RecordMetadata {

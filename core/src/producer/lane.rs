@@ -37,6 +37,8 @@ pub(super) struct Lane {
 struct Queue {
     open: Option<OpenBatch>,
     full: VecDeque<OpenBatch>,
+    /// One that was about to be written when a signal interrupted the wait for the partition's lock. It comes first.
+    stalled: Option<EncodedBatch>,
     /// The last batch's buffer, to use again.
     spare: Option<BatchBuilder>,
 }
@@ -46,6 +48,13 @@ struct OpenBatch {
     cell: Arc<Cell>,
     began: TimestampMs,
     /// What it counts for in `queued`: never less than it has.
+    counted: i64,
+}
+
+struct EncodedBatch {
+    bytes: Vec<u8>,
+    records: usize,
+    cell: Arc<Cell>,
     counted: i64,
 }
 
@@ -62,6 +71,8 @@ pub(super) struct Cell {
     append_time: AtomicI64,
     error: OnceLock<Error>,
     observed: AtomicBool,
+    /// Somebody has seen that it is acknowledged. A child of the process has nothing else to go by.
+    pub(super) acknowledged: AtomicBool,
 }
 
 /// The state of a batch.
@@ -81,6 +92,7 @@ impl Cell {
             append_time: AtomicI64::new(-1),
             error: OnceLock::new(),
             observed: AtomicBool::new(false),
+            acknowledged: AtomicBool::new(false),
         })
     }
 
@@ -206,9 +218,9 @@ impl Lane {
         let delivery = Delivery::new(open.cell.clone(), index, timestamp.0);
         drop(queue);
         if self.settings.linger.is_zero() || self.queued.load(Ordering::Relaxed) > self.settings.buffer_memory {
-            self.write_all();
+            self.write(Lane::write_all)?;
         } else if is_full {
-            self.write_full();
+            self.write(Lane::write_full)?;
         }
         if is_first && !self.settings.linger.is_zero() {
             self.linger();
@@ -292,43 +304,86 @@ impl Lane {
         }
     }
 
+    /// Writes by one of the functions below. When a signal interrupts that, the program is asked, with no lock held, whether
+    /// it wants to stop; what is queued stays queued then.
+    ///
+    /// # Errors
+    /// `Interrupted`.
+    pub(super) fn write(&self, write: impl Fn(&Lane) -> Result<()>) -> Result<()> {
+        while let Err(interrupted) = write(self) {
+            debug_assert_eq!(interrupted.code(), ErrorCode::Interrupted);
+            self.cluster.ask_after_signal()?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything that is queued, whatever signals come.
+    pub(super) fn write_in_any_case(&self) {
+        while self.write_all().is_err() {}
+    }
+
     /// Writes everything that is queued, the open batch included.
-    pub(super) fn write_all(&self) {
+    ///
+    /// # Errors
+    /// `Interrupted`: a part of it may be queued still.
+    pub(super) fn write_all(&self) -> Result<()> {
         let _in_order = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut queue = self.queue();
         if let Some(open) = queue.open.take_if(|open| !open.builder.is_empty()) {
             queue.full.push_back(open);
         }
-        self.write_from(queue);
+        self.write_from(queue)
     }
 
     /// Writes the batches that are full.
-    fn write_full(&self) {
+    fn write_full(&self) -> Result<()> {
         let _in_order = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.write_from(self.queue());
+        self.write_from(self.queue())
     }
 
     /// Writes the batches of the queue that are full, one after the other. Records may be queued meanwhile.
-    fn write_from<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) {
+    fn write_from<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> Result<()> {
+        if let Some(stalled) = queue.stalled.take() {
+            drop(queue);
+            let buffer = self.append(stalled)?;
+            queue = self.queue();
+            queue.spare = Some(buffer);
+        }
         while let Some(full) = queue.full.pop_front() {
             drop(queue);
-            let buffer = self.write(full);
+            let OpenBatch { builder, cell, counted, .. } = full;
+            let options = BatchOptions { compression: self.settings.compression, ..BatchOptions::default() };
+            let records = builder.count() as usize;
+            let buffer = match builder.finish(&options) {
+                Ok(bytes) => Some(self.append(EncodedBatch { bytes, records, cell, counted })?),
+                Err(error) => {
+                    let refused = Error::new(ErrorCode::InvalidRecord, error.to_string()).caused_by(error);
+                    self.settle(&cell, counted, Err(refused));
+                    None
+                }
+            };
             queue = self.queue();
             queue.spare = buffer;
         }
+        Ok(())
     }
 
-    /// Writes a batch, and settles what became of it whether that succeeds or not. Gives its buffer back.
-    fn write(&self, full: OpenBatch) -> Option<BatchBuilder> {
-        let OpenBatch { builder, cell, counted, .. } = full;
-        let options = BatchOptions { compression: self.settings.compression, ..BatchOptions::default() };
-        let (result, buffer) = match builder.finish(&options) {
-            Ok(mut batch) => {
-                let appended = self.cluster.append(&self.partition, Batch::Encoded(&mut batch));
-                (appended, Some(BatchBuilder::reuse(batch)))
+    /// Appends a batch, and settles what became of it whether that succeeds or not. Gives its buffer back. One that did not
+    /// get as far as the lock stays.
+    fn append(&self, mut batch: EncodedBatch) -> Result<BatchBuilder> {
+        match self.cluster.append(&self.partition, Batch::Encoded(&mut batch.bytes)) {
+            Err(error) if error.code() == ErrorCode::Interrupted => {
+                self.queue().stalled = Some(batch);
+                Err(error)
             }
-            Err(error) => (Err(Error::new(ErrorCode::InvalidRecord, error.to_string()).caused_by(error)), None),
-        };
+            result => {
+                self.settle(&batch.cell, batch.counted, result);
+                Ok(BatchBuilder::reuse(batch.bytes))
+            }
+        }
+    }
+
+    fn settle(&self, cell: &Arc<Cell>, counted: i64, result: Result<Appended>) {
         self.queued.fetch_sub(counted, Ordering::Relaxed);
         match &result {
             // One writes at a time, and in order.
@@ -336,7 +391,6 @@ impl Lane {
             Err(_) => self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(cell.clone()),
         }
         cell.resolve(result);
-        buffer
     }
 
     /// The offset behind everything that this lane wrote.
@@ -347,7 +401,8 @@ impl Lane {
     /// Records that are queued.
     pub(super) fn pending(&self) -> usize {
         let queue = self.queue();
-        queue.full.iter().chain(&queue.open).map(|batch| batch.builder.count() as usize).sum()
+        let stalled = queue.stalled.as_ref().map_or(0, |batch| batch.records);
+        stalled + queue.full.iter().chain(&queue.open).map(|batch| batch.builder.count() as usize).sum::<usize>()
     }
 }
 
@@ -359,7 +414,7 @@ impl Duty for LingerDuty {
     fn perform(&self) -> Option<Duration> {
         let lane = self.lane.upgrade()?;
         lane.lingers.store(false, Ordering::Relaxed); // see `Lane::linger`
-        lane.write_all();
+        lane.write_in_any_case();
         None
     }
 }

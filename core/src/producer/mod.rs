@@ -212,7 +212,7 @@ impl Producer {
     /// # Errors
     /// `UnknownTopicOrPartition`; `MessageTooLarge` above `max.request.size`; `InvalidTimestamp` outside what the topic
     /// allows; `InvalidTopic` for Kafka's own topics; `Closed`. The record is then not queued. Whatever happens to it later,
-    /// the [`Delivery`] says.
+    /// the [`Delivery`] says. `Interrupted`: the record is queued, and is written by whatever writes next.
     pub fn send_record(&self, record: &ProducerRecord<'_>) -> Result<Delivery> {
         let state = self.state()?;
         let lanes = state.topic(record.topic)?;
@@ -230,7 +230,7 @@ impl Producer {
         let state = self.state()?;
         let lanes = state.topic(topic)?;
         let lane = lanes.lane(state, partition)?;
-        lane.write_all(); // what was sent before stays before
+        lane.write(Lane::write_all)?; // what was sent before stays before
         let mut bytes = batch.to_vec();
         let appended = state.cluster.append(&lane.partition, Batch::Client(&mut bytes))?;
         for need in state.settings.need(lane.partition.log().durability()) {
@@ -250,7 +250,7 @@ impl Producer {
     /// The first failure of any record whose [`Delivery`] nobody has asked, and those of waiting.
     pub fn flush(&self) -> Result<()> {
         let state = self.state()?;
-        state.drain();
+        state.lanes().iter().try_for_each(|lane| lane.write(Lane::write_all))?;
         let mut result = state.take_failure();
         for lane in state.lanes() {
             for need in state.settings.need(lane.partition.log().durability()) {
@@ -319,7 +319,7 @@ impl State {
 impl Drain for State {
     fn drain(&self) {
         for lane in self.lanes() {
-            lane.write_all();
+            lane.write_in_any_case();
         }
     }
 }

@@ -44,7 +44,7 @@ impl SlotToken {
 pub trait Around {
     /// Monotonic time in ns, the same for all processes.
     fn now(&self) -> u64;
-    /// Sleeps while `word` is `expected`, at most for `timeout`; `false` when the caller is to give up.
+    /// Sleeps while `word` is `expected`, at most for `timeout`; `false` when a signal came that may end the call.
     fn park(&self, word: &AtomicU32, expected: u32, timeout: Duration) -> bool;
     /// Wakes one of those who sleep on `word`.
     fn unpark(&self, word: &AtomicU32);
@@ -92,6 +92,8 @@ fn in_ns(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// A signal ends a wait that has lasted for so long: nobody is bothered with it while locks change hands as usual.
+pub(super) const INTERRUPTIBLE_AFTER_NS: u64 = 50_000_000;
 /// The first sleep, and the longest: no wait by protocol is longer.
 const FIRST_SLEEP: Duration = Duration::from_millis(2);
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
@@ -177,6 +179,7 @@ fn take_slowly(
     let (mut sleep, mut last) = (FIRST_SLEEP, 0);
     // Whoever has slept takes the lock as one with waiters: another may sleep still.
     let mut mark = 0;
+    let mut is_interrupted = false;
     let taken = loop {
         let seen = word.load(Ordering::Relaxed);
         if seen == 0 {
@@ -204,9 +207,7 @@ fn take_slowly(
         }
         mark = WAITERS;
         let seen = seen | WAITERS;
-        if !around.park(word, seen, sleep) {
-            return Err(Refused::Interrupted);
-        }
+        is_interrupted |= !around.park(word, seen, sleep);
         let holder = SlotToken::of_word(seen);
         if word.load(Ordering::Relaxed) == seen {
             // The time was over, or the wake-up was for nothing. O2: the look at the holder comes before the exchange.
@@ -218,6 +219,9 @@ fn take_slowly(
         sleep = if last == seen { (sleep * 2).min(LONGEST_SLEEP) } else { FIRST_SLEEP };
         last = seen;
         let now = around.now();
+        if is_interrupted && now - began >= INTERRUPTIBLE_AFTER_NS {
+            return Err(Refused::Interrupted);
+        }
         if now >= deadline {
             return Err(Refused::TimedOut { holder, waited_ns: now - began });
         }
@@ -236,7 +240,7 @@ fn take_kernel_lock(
 ) -> Result<u32, Refused> {
     let began = around.now();
     let deadline = began.saturating_add(in_ns(patience));
-    let (mut sleep, mut has_waited) = (FIRST_SLEEP, false);
+    let (mut sleep, mut has_waited, mut is_interrupted) = (FIRST_SLEEP, false, false);
     loop {
         if around.try_kernel_lock(index) {
             let mark = if has_waited { WAITERS } else { 0 };
@@ -250,16 +254,18 @@ fn take_kernel_lock(
         let seen = block.lock.load(Ordering::Relaxed);
         let marked = seen | WAITERS;
         if seen == 0 {
-            spin_loop(); // between the word and the kernel's lock
+            // Between the kernel's lock and the word, for an instant, unless the holder was stopped there.
+            is_interrupted |= !around.park(&block.lock, 0, FIRST_SLEEP);
         } else if seen == marked
             || block.lock.compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
-            if !around.park(&block.lock, marked, sleep) {
-                return Err(Refused::Interrupted);
-            }
+            is_interrupted |= !around.park(&block.lock, marked, sleep);
             sleep = (sleep * 2).min(LONGEST_SLEEP);
         }
         let now = around.now();
+        if is_interrupted && now - began >= INTERRUPTIBLE_AFTER_NS {
+            return Err(Refused::Interrupted);
+        }
         if now >= deadline {
             return Err(Refused::TimedOut { holder: SlotToken::of_word(seen), waited_ns: now - began });
         }
