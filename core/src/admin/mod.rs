@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::controller::Controller;
 use crate::engine::{
-    Attached, ConfigEntry, ConfigResource, Engine, LogDirDescription, Metrics, NewTopic, TopicDescription,
+    Attached, Cluster, ConfigEntry, ConfigResource, Engine, LogDirDescription, Metrics, NewTopic, TopicDescription,
 };
 use crate::error::Result;
 use crate::log::{BatchDescription, Log, OffsetSpec, Report, SegmentDescription};
@@ -57,6 +58,13 @@ impl Engine {
 }
 
 impl Admin {
+    /// The opened cluster, with what other processes have changed by now.
+    fn cluster(&self) -> Result<&Arc<Cluster>> {
+        let cluster = self.engine.cluster()?;
+        cluster.sync()?;
+        Ok(cluster)
+    }
+
     /// Makes a topic. It exists, durably, on return.
     ///
     /// # Errors
@@ -66,7 +74,7 @@ impl Admin {
     ///
     /// Source: Kafka protocol, CreateTopics.
     pub fn create_topic(&self, topic: &NewTopic) -> Result<TopicDescription> {
-        self.engine.cluster()?.create_topic(topic)
+        self.cluster()?.create_topic(topic)
     }
 
     /// Gives a topic more partitions, `total` in all. They are there, durably, on return. Records with keys go to other
@@ -80,7 +88,7 @@ impl Admin {
     ///
     /// Source: Kafka protocol, CreatePartitions; KIP-195.
     pub fn add_partitions(&self, name: &str, total: i32) -> Result<TopicDescription> {
-        self.engine.cluster()?.add_partitions(name, total)
+        self.cluster()?.add_partitions(name, total)
     }
 
     /// Every setting of a topic, or of the brokers: its value, where that comes from, and what is allowed; by name.
@@ -90,7 +98,7 @@ impl Admin {
     ///
     /// Source: Kafka protocol, DescribeConfigs.
     pub fn describe_configs(&self, resource: &ConfigResource) -> Result<Vec<ConfigEntry>> {
-        self.engine.cluster()?.describe_configs(resource)
+        self.cluster()?.describe_configs(resource)
     }
 
     /// Changes settings; `None` takes one back to what holds without it. All of them or none are in force, durably, on
@@ -102,7 +110,7 @@ impl Admin {
     ///
     /// Source: Kafka protocol, IncrementalAlterConfigs; KIP-339.
     pub fn alter_configs(&self, resource: &ConfigResource, changes: &BTreeMap<String, Option<String>>) -> Result<()> {
-        self.engine.cluster()?.alter_configs(resource, changes)
+        self.cluster()?.alter_configs(resource, changes)
     }
 
     /// Removes a topic with all its records. It is gone, durably, on return; its files go after `file.delete.delay.ms`.
@@ -112,7 +120,7 @@ impl Admin {
     ///
     /// Source: Kafka protocol, DeleteTopics.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
-        self.engine.cluster()?.delete_topic(name)
+        self.cluster()?.delete_topic(name)
     }
 
     /// All topics, by name.
@@ -120,8 +128,7 @@ impl Admin {
     /// # Errors
     /// `Closed`.
     pub fn list_topics(&self) -> Result<Vec<TopicListing>> {
-        let cluster = self.engine.cluster()?;
-        cluster.sync()?;
+        let cluster = self.cluster()?;
         let image = cluster.image();
         let listing = |topic: &crate::controller::TopicImage| TopicListing {
             name: topic.name.clone(),
@@ -138,7 +145,7 @@ impl Admin {
     /// # Errors
     /// `UnknownTopicOrPartition`, with the nearest name.
     pub fn describe_topic(&self, name: &str) -> Result<TopicDescription> {
-        self.engine.cluster()?.describe_topic(name)
+        self.cluster()?.describe_topic(name)
     }
 
     /// An offset of a partition: the first, the next, or one by time. "Latest" is the high watermark.
@@ -148,7 +155,7 @@ impl Admin {
     ///
     /// Source: Kafka protocol, ListOffsets.
     pub fn list_offset(&self, topic: &str, partition: i32, which: OffsetSpec) -> Result<ListedOffset> {
-        let cluster = self.engine.cluster()?;
+        let cluster = self.cluster()?;
         let found = cluster.topic(topic)?;
         let replica = found.partition(cluster, partition)?;
         let log = replica.log();
@@ -173,7 +180,7 @@ impl Admin {
     ///
     /// Source: KIP-107.
     pub fn delete_records(&self, topic: &str, partition: i32, before: Option<i64>) -> Result<i64> {
-        let cluster = self.engine.cluster()?;
+        let cluster = self.cluster()?;
         let _inside = cluster.enter_writing()?;
         let found = cluster.topic(topic)?;
         let replica = found.partition(cluster, partition)?;
@@ -186,7 +193,7 @@ impl Admin {
     /// # Errors
     /// Those of the disk; `ReadOnly`.
     pub fn delete_old_segments(&self) -> Result<usize> {
-        let cluster = self.engine.cluster()?;
+        let cluster = self.cluster()?;
         let _inside = cluster.enter_writing()?;
         cluster.open_expiring();
         cluster.run_retention()
@@ -199,7 +206,7 @@ impl Admin {
     ///
     /// Source: Kafka protocol, DescribeLogDirs.
     pub fn describe_log_dirs(&self) -> Result<Vec<LogDirDescription>> {
-        Ok(vec![self.engine.cluster()?.describe_log_dir()?])
+        Ok(vec![self.cluster()?.describe_log_dir()?])
     }
 
     /// Who has the directory open for writing, this engine too if it may write. A look: it takes no lock, and what it finds
@@ -225,7 +232,7 @@ impl Admin {
     /// # Errors
     /// `UnknownTopicOrPartition`; those of the disk.
     pub fn list_segments(&self, topic: &str, partition: i32) -> Result<Vec<SegmentDescription>> {
-        let cluster = self.engine.cluster()?;
+        let cluster = self.cluster()?;
         cluster.topic(topic)?.partition(cluster, partition)?.log().describe_segments()
     }
 
@@ -234,7 +241,7 @@ impl Admin {
     /// # Errors
     /// `UnknownTopicOrPartition`; `OffsetOutOfRange` for an offset outside the log; those of the disk.
     pub fn list_batches(&self, topic: &str, partition: i32, from: i64, most: usize) -> Result<Vec<BatchDescription>> {
-        let cluster = self.engine.cluster()?;
+        let cluster = self.cluster()?;
         cluster.topic(topic)?.partition(cluster, partition)?.log().describe_batches(Offset(from), most)
     }
 
@@ -251,8 +258,7 @@ impl Admin {
     /// # Errors
     /// Those of [`verify`](Self::verify).
     pub fn verify_with(&self, topic: Option<&str>, mut progress: impl FnMut(u64, u64)) -> Result<Report> {
-        let cluster = self.engine.cluster()?;
-        cluster.sync()?;
+        let cluster = self.cluster()?;
         let mut report = Report::default();
         let names: Vec<String> = match topic {
             Some(name) => vec![name.to_owned()],

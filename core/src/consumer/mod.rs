@@ -273,6 +273,11 @@ impl Consumer {
         Ok(())
     }
 
+    /// The partitions that are left out.
+    pub fn paused(&self) -> Vec<TopicPartition> {
+        self.readers.iter().filter(|reader| reader.paused).map(Reader::partition).collect()
+    }
+
     /// Reads a paused partition again.
     ///
     /// # Errors

@@ -155,6 +155,13 @@ impl OpenOptions {
         Engine::start(path.as_ref().to_path_buf(), sys, self)
     }
 
+    /// A handle that opens the directory at its first call, which gets the error where it cannot: for one that another
+    /// process was sent the path of.
+    pub fn open_later(self, path: impl AsRef<Path>) -> Engine {
+        let sys = self.sys.clone().unwrap_or_else(Sys::real);
+        Engine::of(path.as_ref().to_path_buf(), sys, self)
+    }
+
     /// Opens an engine that lives in memory and is gone with its last handle.
     ///
     /// # Errors
@@ -221,9 +228,15 @@ impl Engine {
     }
 
     fn start(path: PathBuf, sys: Sys, options: OpenOptions) -> Result<Engine> {
-        let engine = Engine { handle: Arc::new(Handle { path, sys, options, cluster: PerProcess::default() }) };
+        let engine = Engine::of(path, sys, options);
         engine.cluster()?;
         Ok(engine)
+    }
+
+    fn of(path: PathBuf, sys: Sys, options: OpenOptions) -> Engine {
+        // A program may go to another directory, as those do that become daemons.
+        let path = std::path::absolute(&path).unwrap_or(path);
+        Engine { handle: Arc::new(Handle { path, sys, options, cluster: PerProcess::default() }) }
     }
 
     /// The opened cluster of this process. In a child of the process that opened it, the directory is opened anew; an engine
