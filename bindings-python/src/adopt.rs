@@ -6,7 +6,7 @@ use klog::{EngineConfig, Retention};
 use pyo3::prelude::*;
 
 use crate::arguments::{Int, Timeout};
-use crate::engine::{DEFAULT_LOCK_TIMEOUT, LOCK_SLICE_MS, options, until_free};
+use crate::engine::{DEFAULT_LOCK_TIMEOUT, LOCK_SLICE_MS, lost_brokers, options, until_free};
 use crate::values;
 
 /// Adopts a directory that klog did not make: what retention lets go of is said here, and metadata is written where there is
@@ -30,7 +30,7 @@ pub(crate) fn adopt(
     let ms = retention_ms.named(py, "retention_ms")?;
     let retention = Retention { ms, bytes: retention_bytes.named(py, "retention_bytes")? };
     let settings = EngineConfig { lock_timeout_ms: LOCK_SLICE_MS, ..EngineConfig::default() };
-    let options = options(py, settings, assume_lost)?;
+    let options = options(py, settings, &lost_brokers(py, assume_lost)?)?;
     let adoption = until_free(py, lock_timeout, || options.clone().adopt(&path, retention))?;
     values::adoption(py, &adoption)
 }

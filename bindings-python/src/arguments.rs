@@ -7,7 +7,7 @@ use std::time::Duration;
 use klog::ErrorCode;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString, PyTuple};
 
 use crate::buffer;
 use crate::errors::refuse;
@@ -335,6 +335,24 @@ impl Default for Where {
 }
 
 impl Where {
+    /// As it can be passed again.
+    pub(crate) fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(match self {
+            Where::Everywhere(klog::Start::Earliest) => PyString::new(py, "earliest").into_any(),
+            Where::Everywhere(klog::Start::Latest) => PyString::new(py, "latest").into_any(),
+            Where::Everywhere(klog::Start::Timestamp(number) | klog::Start::Offset(number)) => {
+                number.into_pyobject(py)?.into_any()
+            }
+            Where::Offsets(offsets) => {
+                let by_partition = PyDict::new(py);
+                for (place, offset) in offsets {
+                    by_partition.set_item((&place.0, place.1), offset)?;
+                }
+                by_partition.into_any()
+            }
+        })
+    }
+
     /// Where to begin in one partition.
     pub(crate) fn in_partition(&self, place: &Place) -> klog::Start {
         match self {

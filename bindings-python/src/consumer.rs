@@ -1,6 +1,7 @@
 //! Reading topics as they grow.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use klog::{ConsumerConfig, ErrorCode, OffsetSpec};
@@ -9,6 +10,7 @@ use pyo3::types::{PyDict, PyFrozenSet, PyString, PyTuple};
 
 use crate::arguments::{Config, Int, MaybeOffset, Place, Timeout, Where, duration};
 use crate::batch::{Batch, Cut};
+use crate::engine::{Recipe, restored};
 use crate::errors::{OrRaise, refuse};
 use crate::lifetime::Shared;
 use crate::reader::Reader;
@@ -21,13 +23,31 @@ use crate::values;
 /// It may be used by several threads: calls wait for each other, and each record is handed out once.
 #[pyclass(frozen, weakref, module = "klog")]
 pub(crate) struct Consumer {
-    reader: Reader,
+    engine: Arc<Shared>,
+    /// Made at the first call where it was sent from another process.
+    reader: OnceLock<Reader>,
+    /// Where it stood there.
+    place: Standing,
+    /// What was asked for, by Kafka's names, and all that follows.
+    settings: Vec<(String, String)>,
+    config: ConsumerConfig,
     /// Where a partition begins that is assigned without an offset.
     start: Where,
-    /// How many records a poll returns at most that does not say.
-    max_poll_records: usize,
+    /// Topics that are assigned as a whole.
+    topics: Mutex<Vec<String>>,
     idle_timeout: Option<Duration>,
+    is_closed: AtomicBool,
 }
+
+/// Partitions with the offsets that are read next, and those among them that are left out.
+type Standing = (Vec<(String, i32, i64)>, Vec<(String, i32)>);
+
+/// What [`_restore_consumer`] needs beside the engine and where it stood: options, start, whole topics, seconds of quiet after
+/// which iteration ends.
+type RestoredOptions = (Vec<(String, String)>, Where, Vec<String>, Option<Timeout>);
+
+/// The same for Python.
+type Options<'py> = (Vec<(String, String)>, Bound<'py, PyAny>, Vec<String>, Option<f64>);
 
 /// What `Engine.consumer` takes.
 pub(crate) struct ConsumerOptions {
@@ -42,39 +62,77 @@ impl Consumer {
     pub(crate) fn open(
         py: Python<'_>,
         engine: Arc<Shared>,
-        topics: &[String],
+        topics: Vec<String>,
         options: ConsumerOptions,
     ) -> PyResult<Self> {
-        let mut config = ConsumerConfig {
-            isolation_level: scan::isolation_level(py, &options.isolation)?,
-            group_id: options.group.unwrap_or_default(),
-            ..ConsumerConfig::default()
-        };
-        for (name, value) in &options.config.0 {
-            config.set(name, value).or_raise(py)?;
+        let mut settings =
+            vec![("isolation.level".to_owned(), scan::isolation_level(py, &options.isolation)?.name().to_owned())];
+        settings.extend(options.group.map(|group| ("group.id".to_owned(), group)));
+        settings.extend(options.config.0);
+        let consumer =
+            Consumer::later(py, engine, (settings, options.start, topics, options.idle_timeout), Standing::default())?;
+        consumer.reader(py)?;
+        Ok(consumer)
+    }
+
+    /// One that is opened by its first call.
+    fn later(py: Python<'_>, engine: Arc<Shared>, recipe: RestoredOptions, place: Standing) -> PyResult<Self> {
+        let (settings, start, topics, idle_timeout) = recipe;
+        let mut config = ConsumerConfig::default();
+        settings.iter().try_for_each(|(name, value)| config.set(name, value)).or_raise(py)?;
+        Ok(Consumer {
+            engine,
+            reader: OnceLock::new(),
+            place,
+            settings,
+            config,
+            start,
+            topics: Mutex::new(topics),
+            idle_timeout: duration(idle_timeout),
+            is_closed: AtomicBool::new(false),
+        })
+    }
+
+    fn topics(&self) -> MutexGuard<'_, Vec<String>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reader(&self, py: Python<'_>) -> PyResult<&Reader> {
+        if let Some(reader) = self.reader.get() {
+            return Ok(reader);
         }
-        let start = options.start;
-        let max_poll_records = config.max_poll_records as usize;
-        let live = engine.live(py)?;
+        if self.closed() {
+            return Err(refuse(py, ErrorCode::Closed, "the consumer is closed"));
+        }
+        let live = self.engine.live(py)?;
+        let (config, topics) = (self.config.clone(), self.topics().clone());
+        let (positions, paused) = &self.place;
         let consumer = py.detach(|| {
             let mut consumer = live.consumer_with(config)?;
-            for topic in topics {
-                scan::assign_topic(live, &mut consumer, topic, &start)?;
+            for topic in &topics {
+                scan::assign_topic(live, &mut consumer, topic, &self.start)?;
             }
+            for (topic, partition, offset) in positions {
+                consumer.assign(topic, *partition, klog::Start::Offset(*offset))?;
+            }
+            paused.iter().try_for_each(|(topic, partition)| consumer.pause(topic, *partition))?;
             Ok(consumer)
         });
-        let reader = Reader::new(py, engine.clone(), consumer.or_raise(py)?)?;
-        Ok(Consumer { reader, start, max_poll_records, idle_timeout: duration(options.idle_timeout) })
+        let reader = Reader::new(py, self.engine.clone(), consumer.or_raise(py)?)?;
+        Ok(self.reader.get_or_init(|| reader))
     }
 
     fn most(&self, py: Python<'_>, max_records: Option<Int<i64>>) -> PyResult<usize> {
-        max_records.map_or(Ok(self.max_poll_records), |most| at_least_one(py, "max_records", most))
+        match max_records {
+            Some(most) => at_least_one(py, "max_records", most),
+            None => Ok(self.config.max_poll_records as usize),
+        }
     }
 
     /// Whether iteration ends when nothing came: it was quiet for long enough, or nothing can come.
     fn none_left<T>(&self, found: PyResult<Option<T>>) -> PyResult<Option<T>> {
         match found {
-            Err(_) if self.reader.is_closed() => Ok(None), // close ends the iteration
+            Err(_) if self.closed() => Ok(None), // close ends the iteration
             other => other,
         }
     }
@@ -142,14 +200,14 @@ impl Consumer {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Record>> {
-        self.none_left(self.reader.record(py, self.idle_timeout))
+        self.none_left(self.reader(py)?.record(py, self.idle_timeout))
     }
 
     /// The next records of one partition, at most `max_records`, as soon as there is one. Waits up to `timeout` seconds,
     /// without a limit if that is None; then the batch is empty.
     #[pyo3(signature = (timeout=None, *, max_records=None))]
     fn poll(&self, py: Python<'_>, timeout: Option<Timeout>, max_records: Option<Int<i64>>) -> PyResult<Batch> {
-        let cut = self.reader.batch(py, duration(timeout), self.most(py, max_records)?)?;
+        let cut = self.reader(py)?.batch(py, duration(timeout), self.most(py, max_records)?)?;
         let none = || Cut::new(Source::nothing(py), 0, 0);
         Ok(Batch::new(cut.unwrap_or_else(none)))
     }
@@ -165,7 +223,7 @@ impl Consumer {
     /// a time.
     fn seek(&self, py: Python<'_>, r#where: Target) -> PyResult<()> {
         let target = r#where;
-        let mut held = self.reader.held(py)?;
+        let mut held = self.reader(py)?.held(py)?;
         let assigned = held.assignment();
         let moves: Vec<(Place, klog::Start)> = match target {
             Target::One(MaybeOffset { place, offset: Some(offset) }) => vec![(place, klog::Start::Offset(offset))],
@@ -190,14 +248,14 @@ impl Consumer {
     /// Leaves partitions out until `resume`.
     #[pyo3(signature = (*partitions))]
     fn pause(&self, py: Python<'_>, partitions: Vec<Place>) -> PyResult<()> {
-        let mut held = self.reader.held(py)?;
+        let mut held = self.reader(py)?.held(py)?;
         partitions.iter().try_for_each(|place| held.pause(&place.0, place.1)).or_raise(py)
     }
 
     /// Reads paused partitions again.
     #[pyo3(signature = (*partitions))]
     fn resume(&self, py: Python<'_>, partitions: Vec<Place>) -> PyResult<()> {
-        let mut held = self.reader.held(py)?;
+        let mut held = self.reader(py)?.held(py)?;
         partitions.iter().try_for_each(|place| held.resume(&place.0, place.1)).or_raise(py)
     }
 
@@ -206,8 +264,8 @@ impl Consumer {
     /// there. With nothing, nothing is assigned.
     #[pyo3(signature = (*partitions))]
     fn assign(&self, py: Python<'_>, partitions: Vec<Assigned>) -> PyResult<()> {
-        let engine = self.reader.engine().live(py)?;
-        let mut held = self.reader.held(py)?;
+        let engine = self.engine.live(py)?;
+        let mut held = self.reader(py)?.held(py)?;
         py.detach(|| {
             // First whether all of them are there, so that a call that is refused changes nothing.
             for assigned in &partitions {
@@ -232,13 +290,19 @@ impl Consumer {
             }
             Ok(())
         })
-        .or_raise(py)
+        .or_raise(py)?;
+        let whole = |assigned: &Assigned| match assigned {
+            Assigned::Topic(topic) => Some(topic.clone()),
+            Assigned::Partition(_) => None,
+        };
+        *self.topics() = partitions.iter().filter_map(whole).collect();
+        Ok(())
     }
 
     /// The partitions that are assigned.
     #[getter]
     fn assignment<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {
-        let assigned = self.reader.held(py)?.assignment();
+        let assigned = self.reader(py)?.held(py)?.assignment();
         let places: PyResult<Vec<_>> =
             assigned.iter().map(|tp| values::topic_partition(py, &tp.topic, tp.partition)).collect();
         PyFrozenSet::new(py, places?)
@@ -248,7 +312,7 @@ impl Consumer {
     #[getter]
     fn positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let positions = PyDict::new(py);
-        let mut held = self.reader.held(py)?;
+        let mut held = self.reader(py)?.held(py)?;
         for tp in held.assignment() {
             let position = held.position(&tp.topic, tp.partition).or_raise(py)?;
             positions.set_item(values::topic_partition(py, &tp.topic, tp.partition)?, position)?;
@@ -258,18 +322,37 @@ impl Consumer {
 
     /// Ends the wait of another thread, or else the next wait, with `WakeupError`. May be called from a signal handler.
     fn wakeup(&self, py: Python<'_>) -> PyResult<()> {
-        self.reader.wake(py)
+        self.reader(py)?.wake(py)
     }
 
     /// Gives the consumer back. Ends a wait of another thread, and its iteration. A second time does nothing.
     fn close(&self, py: Python<'_>) {
-        self.reader.close(py);
+        match self.reader.get() {
+            Some(reader) => reader.close(py),
+            None => self.is_closed.store(true, Ordering::Release),
+        }
     }
 
     /// Whether it was closed.
     #[getter]
     fn closed(&self) -> bool {
-        self.reader.is_closed()
+        self.reader.get().map_or_else(|| self.is_closed.load(Ordering::Acquire), Reader::is_closed)
+    }
+
+    /// By path, options, assignment and positions: whoever unpickles it reads on where this one stands.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Recipe, Options<'py>, Standing))> {
+        let recipe = self.engine.origin(py)?.recipe();
+        let mut held = self.reader(py)?.held(py)?;
+        let mut positions = Vec::new();
+        for tp in held.assignment() {
+            let offset = held.position(&tp.topic, tp.partition).or_raise(py)?;
+            positions.push((tp.topic, tp.partition, offset));
+        }
+        let paused = held.paused().into_iter().map(|tp| (tp.topic, tp.partition)).collect();
+        let seconds = self.idle_timeout.map(|timeout| timeout.as_secs_f64());
+        let options = (self.settings.clone(), self.start.to_python(py)?, self.topics().clone(), seconds);
+        let restore = py.import("klog._klog")?.getattr("_restore_consumer")?;
+        Ok((restore, (recipe, options, (positions, paused))))
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -303,7 +386,18 @@ impl ConsumerBatches {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
         let consumer = self.consumer.get();
-        let cut = consumer.reader.batch(py, consumer.idle_timeout, self.max_records);
+        let cut = consumer.reader(py)?.batch(py, consumer.idle_timeout, self.max_records);
         Ok(consumer.none_left(cut)?.map(Batch::new))
     }
+}
+
+/// Makes a consumer again that was pickled. It is opened by its first call.
+#[pyfunction]
+pub(crate) fn _restore_consumer(
+    py: Python<'_>,
+    engine: Recipe,
+    options: RestoredOptions,
+    place: Standing,
+) -> PyResult<Consumer> {
+    Consumer::later(py, restored(py, engine)?, options, place)
 }

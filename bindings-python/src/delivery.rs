@@ -4,12 +4,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use klog::{ErrorCode, RecordMetadata};
-use pyo3::exceptions::PyStopIteration;
+use pyo3::exceptions::{PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 
 use crate::arguments::{Timeout, duration};
 use crate::errors::{raise, refuse};
-use crate::interrupt::Deadline;
+use crate::interrupt::{self, Deadline};
 use crate::values;
 
 /// Deliveries whose callbacks wait. Only an attached thread takes the lock, and never across a wait or a call of Python.
@@ -61,7 +61,10 @@ impl Delivery {
                 }
                 // A signal ended the wait: that says nothing of the record.
                 Err(error) if error.code() == ErrorCode::Interrupted => {
-                    return Err(Failure::Raised(raise(py, &error)));
+                    if let Some(raised) = interrupt::take() {
+                        return Err(Failure::Raised(raised));
+                    }
+                    py.check_signals().map_err(Failure::Raised)?;
                 }
                 result => return result.map_err(Failure::Failed),
             }
@@ -170,6 +173,13 @@ impl Delivery {
         let running = py.import("asyncio")?.call_method0("get_running_loop")?;
         let waiting = running.call_method1("run_in_executor", (py.None(), slf.getattr("result")?))?;
         waiting.call_method0("__await__")
+    }
+
+    /// Its fate is known to the process that sent the record.
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "cannot pickle 'klog.Delivery' object: the process that sent the record alone learns its fate",
+        ))
     }
 
     fn __repr__(&self) -> &'static str {

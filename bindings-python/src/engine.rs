@@ -1,6 +1,6 @@
 //! Opening a directory, and the handle on it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,15 +68,7 @@ pub(crate) fn open(
     threads: bool,
     config: Option<Config>,
 ) -> PyResult<Engine> {
-    let mode = match mode {
-        "r" => Mode::ReadOnly,
-        "rw" => Mode::ReadWrite,
-        "rwc" => Mode::Create,
-        other => {
-            let what = format!("mode is '{other}'; allowed are r, rw and rwc");
-            return Err(refuse(py, ErrorCode::InvalidRequest, what));
-        }
-    };
+    let mode = mode_named(py, mode)?;
     if !matches!(brokers, Brokers::Count(1)) {
         return Err(refuse(
             py,
@@ -96,23 +88,117 @@ pub(crate) fn open(
     for (name, value) in config.unwrap_or_default().0 {
         settings.set(&name, &value).or_raise(py)?;
     }
-    let options = options(py, settings, assume_lost)?.mode(mode);
+    let assume_lost = lost_brokers(py, assume_lost)?;
+    let options = options(py, settings.clone(), &assume_lost)?.mode(mode);
     let path = path.filter(|path| path.as_os_str() != ":memory:");
-    let engine = match &path {
+    let (engine, origin) = match &path {
         None if mode == Mode::ReadOnly => {
             let what = "an engine in memory is new and empty, so mode 'r' makes no sense";
             return Err(refuse(py, ErrorCode::InvalidRequest, what));
         }
-        None => py.detach(|| options.memory()).or_raise(py)?,
-        Some(path) => until_free(py, lock_timeout, || options.clone().open(path))?,
+        None => (py.detach(|| options.memory()).or_raise(py)?, None),
+        Some(path) => {
+            let engine = until_free(py, lock_timeout, || options.clone().open(path))?;
+            (engine, Some(Origin { path: absolute(path), mode, settings, lock_timeout, assume_lost }))
+        }
     };
-    Ok(Engine { shared: Shared::new(engine), path })
+    Ok(Engine { shared: Shared::new(engine, origin, true), path })
+}
+
+fn mode_named(py: Python<'_>, mode: &str) -> PyResult<Mode> {
+    match mode {
+        "r" => Ok(Mode::ReadOnly),
+        "rw" => Ok(Mode::ReadWrite),
+        "rwc" => Ok(Mode::Create),
+        other => {
+            let what = format!("mode is '{other}'; allowed are r, rw and rwc");
+            Err(refuse(py, ErrorCode::InvalidRequest, what))
+        }
+    }
+}
+
+fn name_of(mode: Mode) -> &'static str {
+    match mode {
+        Mode::ReadOnly => "r",
+        Mode::ReadWrite => "rw",
+        Mode::Create => "rwc",
+    }
+}
+
+/// The path from the root: another process may run in another directory.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+pub(crate) fn lost_brokers(py: Python<'_>, ids: Vec<Int<i32>>) -> PyResult<Vec<i32>> {
+    ids.into_iter().map(|id| id.named(py, "assume_lost")).collect()
 }
 
 /// How to open a directory.
-pub(crate) fn options(py: Python<'_>, settings: EngineConfig, assume_lost: Vec<Int<i32>>) -> PyResult<OpenOptions> {
-    let lost: PyResult<Vec<i32>> = assume_lost.into_iter().map(|id| id.named(py, "assume_lost")).collect();
-    Ok(OpenOptions::new().config(settings).assume_lost(lost?).on_interrupt(interrupt::handler_raises))
+pub(crate) fn options(py: Python<'_>, settings: EngineConfig, assume_lost: &[i32]) -> PyResult<OpenOptions> {
+    let options = OpenOptions::new().config(settings).assume_lost(assume_lost.iter().copied());
+    Ok(options.program(program(py)?).on_interrupt(interrupt::handler_raises))
+}
+
+/// What the program is called, for those who look who is attached: its script, and that it is one of Python's.
+fn program(py: Python<'_>) -> PyResult<String> {
+    const MOST: usize = 23; // so that the rest is not cut off
+    let script: String = py.import("sys")?.getattr("argv")?.get_item(0).and_then(|it| it.extract()).unwrap_or_default();
+    let path = Path::new(&script);
+    let is_package = path.file_name().is_some_and(|name| name == "__main__.py");
+    let named = if is_package { path.parent().unwrap_or(path) } else { path };
+    let mut name = named.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if name.is_empty() {
+        return Ok("python".to_owned());
+    }
+    name.truncate(name.floor_char_boundary(MOST));
+    Ok(format!("{name} (python)"))
+}
+
+/// How an engine was opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    path: PathBuf,
+    mode: Mode,
+    settings: EngineConfig,
+    lock_timeout: Option<Timeout>,
+    assume_lost: Vec<i32>,
+}
+
+/// What [`_restore_engine`] makes an engine of again: path, mode, options, seconds to wait for a lock, brokers that are lost.
+pub(crate) type Recipe = (PathBuf, String, Vec<(String, String)>, Option<f64>, Vec<i32>);
+
+impl Origin {
+    pub(crate) fn lock_timeout(&self) -> Option<Timeout> {
+        self.lock_timeout
+    }
+
+    pub(crate) fn recipe(&self) -> Recipe {
+        let value = |name: &&str| Some(((*name).to_owned(), self.settings.get(name)?));
+        let settings = EngineConfig::NAMES.iter().filter_map(value).collect();
+        let seconds = self.lock_timeout.map(|Timeout(timeout)| timeout.as_secs_f64());
+        (self.path.clone(), name_of(self.mode).to_owned(), settings, seconds, self.assume_lost.clone())
+    }
+}
+
+/// Makes an engine again that was pickled. The directory is opened by its first call.
+pub(crate) fn restored(py: Python<'_>, recipe: Recipe) -> PyResult<Arc<Shared>> {
+    let (path, mode, values, seconds, assume_lost) = recipe;
+    let mode = mode_named(py, &mode)?;
+    let mut settings = EngineConfig::default();
+    for (name, value) in values {
+        settings.set(&name, &value).or_raise(py)?;
+    }
+    let lock_timeout = seconds.map(|seconds| Timeout(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)));
+    let engine = options(py, settings.clone(), &assume_lost)?.mode(mode).open_later(&path);
+    Ok(Shared::new(engine, Some(Origin { path, mode, settings, lock_timeout, assume_lost }), false))
+}
+
+/// Makes an engine again that was pickled.
+#[pyfunction]
+pub(crate) fn _restore_engine(py: Python<'_>, recipe: Recipe) -> PyResult<Engine> {
+    let path = Some(recipe.0.clone());
+    Ok(Engine { shared: restored(py, recipe)?, path })
 }
 
 /// Tries until nobody else has the directory. The engine tries for a moment each time, so that a signal is noticed between.
@@ -297,7 +383,7 @@ impl Engine {
             idle_timeout,
             config: config.unwrap_or_default(),
         };
-        Consumer::open(py, self.shared.clone(), &topics, options)
+        Consumer::open(py, self.shared.clone(), topics, options)
     }
 
     /// Writes what producers hold and makes everything that was appended durable. Raises the first failure that nobody was
@@ -338,6 +424,12 @@ impl Engine {
     #[getter]
     fn closed(&self) -> bool {
         self.shared.is_closed()
+    }
+
+    /// By path and options: whoever unpickles it has a handle of its own on the directory.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Recipe,))> {
+        let recipe = self.shared.origin(py)?.recipe();
+        Ok((py.import("klog._klog")?.getattr("_restore_engine")?, (recipe,)))
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {

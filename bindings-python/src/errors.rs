@@ -38,7 +38,12 @@ const CLASSES: &[Class] = &[
     class("ClosedError", "KlogError", "RuntimeError", "The handle, or its engine, was closed."),
     class("ForkedError", "ClosedError", "", "The handle belongs to the parent process."),
     class("BusyError", "KlogError", "RuntimeError", "The handle is in use by the very thread that asks for it."),
-    class("LockedError", "KlogError", "BlockingIOError", "Another process has the directory."),
+    class(
+        "LockedError",
+        "KlogError",
+        "BlockingIOError",
+        "Somebody has the directory whom nobody can share it with; or this handle lost its place there.",
+    ),
     class("ReadOnlyError", "KlogError", "PermissionError", "The engine was opened for reading only."),
     class("StorageError", "KlogError", "OSError", "The disk refused; the log may be closed for writing."),
     class("DiskFullError", "StorageError", "", "No space is left; nothing was appended."),
@@ -176,7 +181,7 @@ fn table(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 /// The exception of an error.
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     if error.code() == ErrorCode::Interrupted
-        && let Some(signal) = interrupt::take()
+        && let Some(signal) = interrupt::take().or_else(|| py.check_signals().err())
     {
         return signal;
     }

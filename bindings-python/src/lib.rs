@@ -40,13 +40,13 @@ mod _klog {
     #[pymodule_export]
     use crate::command::command;
     #[pymodule_export]
-    use crate::consumer::Consumer;
+    use crate::consumer::{_restore_consumer, Consumer};
     #[pymodule_export]
     use crate::delivery::Delivery;
     #[pymodule_export]
-    use crate::engine::{Engine, open};
+    use crate::engine::{_restore_engine, Engine, open};
     #[pymodule_export]
-    use crate::producer::Producer;
+    use crate::producer::{_restore_producer, Producer};
     #[pymodule_export]
     use crate::record::{_restore_record, Record};
     #[pymodule_export]

@@ -3,19 +3,19 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use klog::sys::generation;
 use klog::{Engine, ErrorCode, Producer, Threads};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::delivery;
+use crate::engine::{Origin, until_free};
 use crate::errors::{OrRaise, raise, refuse};
 
 /// The engines that may still be open. The lock is only taken by an attached thread and never kept across a wait, so nobody
 /// has it when a process forks.
 static ENGINES: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
-
-/// How many forks lie between the process that imported the module and this one.
-static FORKS: AtomicU32 = AtomicU32::new(0);
 
 /// This is a child that has not arranged for its exit yet.
 static IS_NEW_CHILD: AtomicBool = AtomicBool::new(false);
@@ -23,22 +23,25 @@ static IS_NEW_CHILD: AtomicBool = AtomicBool::new(false);
 /// What the handles of one engine share.
 pub(crate) struct Shared {
     engine: Engine,
+    /// How it was opened; none in memory.
+    origin: Option<Origin>,
     /// What `Engine.send` sends with.
     producer: OnceLock<Producer>,
     /// Closed by name. A child must not open again what its parent had closed.
     is_closed: AtomicBool,
-    /// The process that used it last, as [`forks`] counts them.
+    /// The process that used it last; none yet where it was sent from another one.
     used_in: AtomicU32,
 }
 
 impl Shared {
     /// Takes an engine in, to be closed at exit at the latest.
-    pub(crate) fn new(engine: Engine) -> Arc<Self> {
+    pub(crate) fn new(engine: Engine, origin: Option<Origin>, is_open: bool) -> Arc<Self> {
         let shared = Arc::new(Shared {
             engine,
+            origin,
             producer: OnceLock::new(),
             is_closed: AtomicBool::new(false),
-            used_in: AtomicU32::new(forks()),
+            used_in: AtomicU32::new(if is_open { generation() } else { 0 }),
         });
         let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
         engines.retain(|engine| engine.strong_count() > 0);
@@ -46,10 +49,10 @@ impl Shared {
         shared
     }
 
-    /// The engine.
+    /// The engine. The first call in a process opens the directory: in a child, and where the handle was sent to.
     ///
     /// # Errors
-    /// `ClosedError`.
+    /// `ClosedError`, and those of opening.
     pub(crate) fn live(&self, py: Python<'_>) -> PyResult<&Engine> {
         if IS_NEW_CHILD.load(Ordering::Relaxed) && IS_NEW_CHILD.swap(false, Ordering::Relaxed) {
             close_at_exit_of_child(py)?;
@@ -58,8 +61,26 @@ impl Shared {
             let what = format!("the engine on {} is closed", self.engine.path().display());
             return Err(refuse(py, ErrorCode::Closed, what));
         }
-        self.used_in.store(forks(), Ordering::Relaxed);
+        if !self.is_used_here() {
+            let timeout = self.origin.as_ref().and_then(Origin::lock_timeout);
+            until_free(py, timeout, || self.engine.cluster_id())?;
+            self.used_in.store(generation(), Ordering::Relaxed);
+        }
         Ok(&self.engine)
+    }
+
+    /// How it was opened, for whoever is to open it elsewhere.
+    ///
+    /// # Errors
+    /// `ClosedError`; a `TypeError` for an engine in memory.
+    pub(crate) fn origin(&self, py: Python<'_>) -> PyResult<&Origin> {
+        if self.is_closed() {
+            let what = format!("the engine on {} is closed", self.engine.path().display());
+            return Err(refuse(py, ErrorCode::Closed, what));
+        }
+        self.origin.as_ref().ok_or_else(|| {
+            PyTypeError::new_err("cannot pickle handles of an engine in memory: no other process can have it")
+        })
     }
 
     /// Whether it may start threads.
@@ -69,7 +90,7 @@ impl Shared {
 
     /// Whether this process has used it: a child that has not must not open the directory just to close it.
     pub(crate) fn is_used_here(&self) -> bool {
-        self.used_in.load(Ordering::Relaxed) == forks()
+        self.used_in.load(Ordering::Relaxed) == generation()
     }
 
     /// The producer behind `Engine.send`.
@@ -123,14 +144,10 @@ impl Drop for Shared {
     }
 }
 
-/// What a flush answers in a child that could not have the directory, because its parent has it: nothing is queued there.
+/// What a flush answers in a child that could not have the directory, because its parent has it to itself: nothing is
+/// queued there.
 pub(crate) fn unless_never_opened(error: klog::Error) -> klog::Result<()> {
     if error.code() == ErrorCode::Locked { Ok(()) } else { Err(error) }
-}
-
-/// How many forks lie behind this process: what was made at another number belongs to a parent.
-pub(crate) fn forks() -> u32 {
-    FORKS.load(Ordering::Relaxed)
 }
 
 /// Has the interpreter call [`close_all`] when it exits and [`after_fork`] in every child.
@@ -161,7 +178,6 @@ fn close_all(py: Python<'_>) {
 #[pyfunction]
 #[pyo3(name = "_after_fork")]
 fn after_fork(py: Python<'_>) {
-    FORKS.fetch_add(1, Ordering::Relaxed);
     IS_NEW_CHILD.store(true, Ordering::Relaxed);
     delivery::forget_callbacks(py);
 }

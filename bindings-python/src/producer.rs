@@ -1,13 +1,14 @@
 //! Sending records.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use klog::{ErrorCode, ProducerConfig, ProducerRecord};
 use pyo3::prelude::*;
 
 use crate::arguments::{Bytes, Config, Headers, Int, OptionText, Time, Timeout, duration, optional, whole_ms};
 use crate::delivery::{self, Delivery};
+use crate::engine::{Recipe, restored};
 use crate::errors::{OrRaise, refuse};
 use crate::interrupt::{self, Deadline};
 use crate::lifetime::{Shared, unless_never_opened};
@@ -19,9 +20,14 @@ const CHUNK: usize = 256;
 #[pyclass(frozen, weakref, module = "klog")]
 pub(crate) struct Producer {
     engine: Arc<Shared>,
-    inner: klog::Producer,
+    settings: Settings,
+    /// Made at the first call where it was sent from another process.
+    inner: OnceLock<klog::Producer>,
     is_closed: AtomicBool,
 }
+
+/// What was asked for, by Kafka's names.
+type Settings = Vec<(String, String)>;
 
 /// What `Engine.producer` takes.
 pub(crate) struct ProducerOptions {
@@ -39,43 +45,47 @@ pub(crate) struct ProducerOptions {
 }
 
 impl ProducerOptions {
-    fn into_config(self, py: Python<'_>) -> PyResult<ProducerConfig> {
-        let mut config = ProducerConfig::default();
-        let mut set = |name: &str, value: Option<String>| match value {
-            Some(value) => config.set(name, &value).or_raise(py),
-            None => Ok(()),
-        };
-        set("acks", self.acks.map(|OptionText(acks)| acks))?;
-        set("klog.durability", self.durability)?;
-        set("compression.type", self.compression)?;
-        set("linger.ms", self.linger.map(|Timeout(linger)| whole_ms(linger).to_string()))?;
-        set("batch.size", self.batch_bytes.map(|bytes| bytes.to_string()))?;
-        set("buffer.memory", self.buffer_bytes.map(|bytes| bytes.to_string()))?;
-        set("max.block.ms", self.max_block.map(|Timeout(longest)| whole_ms(longest).to_string()))?;
-        set("partitioner", self.partitioner)?;
-        set("enable.idempotence", self.idempotent.then(|| "true".to_owned()))?;
-        set("transactional.id", self.transactional_id)?;
-        for (name, value) in self.config.0 {
-            set(&name, Some(value))?;
-        }
-        Ok(config)
+    fn into_settings(self) -> Settings {
+        let named = [
+            ("acks", self.acks.map(|OptionText(acks)| acks)),
+            ("klog.durability", self.durability),
+            ("compression.type", self.compression),
+            ("linger.ms", self.linger.map(|Timeout(linger)| whole_ms(linger).to_string())),
+            ("batch.size", self.batch_bytes.map(|bytes| bytes.to_string())),
+            ("buffer.memory", self.buffer_bytes.map(|bytes| bytes.to_string())),
+            ("max.block.ms", self.max_block.map(|Timeout(longest)| whole_ms(longest).to_string())),
+            ("partitioner", self.partitioner),
+            ("enable.idempotence", self.idempotent.then(|| "true".to_owned())),
+            ("transactional.id", self.transactional_id),
+        ];
+        let given = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        given.chain(self.config.0).collect()
     }
 }
 
 impl Producer {
     pub(crate) fn open(py: Python<'_>, engine: Arc<Shared>, options: ProducerOptions) -> PyResult<Self> {
-        let config = options.into_config(py)?;
-        let live = engine.live(py)?;
-        let producer = py.detach(|| live.producer_with(config)).or_raise(py)?;
-        Ok(Producer { engine, inner: producer, is_closed: AtomicBool::new(false) })
+        let producer = Producer::later(engine, options.into_settings());
+        producer.live(py)?;
+        Ok(producer)
+    }
+
+    fn later(engine: Arc<Shared>, settings: Settings) -> Self {
+        Producer { engine, settings, inner: OnceLock::new(), is_closed: AtomicBool::new(false) }
     }
 
     fn live(&self, py: Python<'_>) -> PyResult<&klog::Producer> {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(refuse(py, ErrorCode::Closed, "the producer is closed"));
         }
-        self.engine.live(py)?;
-        Ok(&self.inner)
+        let engine = self.engine.live(py)?;
+        if let Some(producer) = self.inner.get() {
+            return Ok(producer);
+        }
+        let mut config = ProducerConfig::default();
+        self.settings.iter().try_for_each(|(name, value)| config.set(name, value)).or_raise(py)?;
+        let producer = py.detach(|| engine.producer_with(config)).or_raise(py)?;
+        Ok(self.inner.get_or_init(|| producer))
     }
 
     fn wait_for(
@@ -224,14 +234,25 @@ impl Producer {
         if self.is_closed.swap(true, Ordering::AcqRel) || self.engine.is_closed() || !self.engine.is_used_here() {
             return Ok(());
         }
-        let producer = self.inner.clone();
-        self.wait_for(py, None, move || producer.flush().or_else(unless_never_opened))
+        match self.inner.get().cloned() {
+            Some(producer) => self.wait_for(py, None, move || producer.flush().or_else(unless_never_opened)),
+            None => Ok(()),
+        }
     }
 
     /// Whether it was closed.
     #[getter]
     fn closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// By path and options, without what is queued: whoever unpickles it has a producer of its own.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Recipe, Settings))> {
+        if self.closed() {
+            return Err(refuse(py, ErrorCode::Closed, "the producer is closed"));
+        }
+        let recipe = self.engine.origin(py)?.recipe();
+        Ok((py.import("klog._klog")?.getattr("_restore_producer")?, (recipe, self.settings.clone())))
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -248,4 +269,10 @@ impl Producer {
     ) -> PyResult<()> {
         self.close(py)
     }
+}
+
+/// Makes a producer again that was pickled. It is opened by its first call.
+#[pyfunction]
+pub(crate) fn _restore_producer(py: Python<'_>, engine: Recipe, settings: Settings) -> PyResult<Producer> {
+    Ok(Producer::later(restored(py, engine)?, settings))
 }

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use klog::sys::generation;
 use klog::{Consumer, ErrorCode, Start, Waker};
 use pyo3::prelude::*;
 
 use crate::batch::Cut;
 use crate::errors::{OrRaise, refuse};
 use crate::interrupt::{self, Deadline};
-use crate::lifetime::{self, Shared};
+use crate::lifetime::Shared;
 use crate::record::{Record, Source};
 use crate::turn::{Held, Turn};
 
@@ -49,9 +50,9 @@ impl Rest {
 impl Reader {
     pub(crate) fn new(py: Python<'_>, engine: Arc<Shared>, consumer: Consumer) -> PyResult<Self> {
         let waker = consumer.waker().or_raise(py)?;
-        let is_finite = engine.live(py)?.is_read_only();
+        let is_finite = !consumer.can_wait().or_raise(py)?;
         let turn = Turn::new(consumer);
-        Ok(Reader { engine, turn, rest: Mutex::default(), waker, is_finite, born: lifetime::forks() })
+        Ok(Reader { engine, turn, rest: Mutex::default(), waker, is_finite, born: generation() })
     }
 
     /// Reads up to what is visible now, and no further.
@@ -65,7 +66,7 @@ impl Reader {
     }
 
     fn check(&self, py: Python<'_>) -> PyResult<()> {
-        if self.born == lifetime::forks() {
+        if self.born == generation() {
             return Ok(());
         }
         Err(refuse(py, ErrorCode::Forked, "the consumer belongs to the parent process; open one in this process"))
@@ -173,7 +174,7 @@ impl Reader {
 
     /// Ends it for all threads; one that waits is told.
     pub(crate) fn close(&self, py: Python<'_>) {
-        if self.born != lifetime::forks() {
+        if self.born != generation() {
             return; // the parent's is the parent's
         }
         let consumer = self.turn.close();

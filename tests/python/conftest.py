@@ -120,10 +120,12 @@ def segments(partition: Path) -> list[Path]:
     return sorted(partition.glob("*.log"))
 
 
-def fingerprints(path: Path) -> dict[Path, tuple[object, ...]]:
-    """Names, sizes, times and contents of everything."""
+def fingerprints(path: Path, *, with_memory: bool = True) -> dict[Path, tuple[object, ...]]:
+    """Names, sizes, times and contents of everything; of the memory that processes share if that is asked for."""
     found: dict[Path, tuple[object, ...]] = {}
     for file in sorted(path.rglob("*")):
+        if file.name == ".klog.shm" and not with_memory:
+            continue
         status = file.stat()
         content = file.read_bytes() if file.is_file() else None
         found[file] = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, content)

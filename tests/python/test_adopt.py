@@ -149,8 +149,8 @@ def test_what_holds_no_partition_is_left_alone(zookeeper_era):
     assert (waiting / "00000000000000000000.log").exists()
 
 
-def test_a_directory_that_is_open_cannot_be_adopted(path, thread):
-    with klog.open(path) as engine:
+def test_a_directory_that_somebody_has_to_himself_cannot_be_adopted(path, thread):
+    with klog.open(path, config={"klog.exclusive": True}) as engine:
         engine.send("orders", b"one").result()
         with pytest.raises(klog.LockedError, match="this process"):
             klog.adopt(path, retention_ms=-1, lock_timeout=0)

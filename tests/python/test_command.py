@@ -93,8 +93,8 @@ def test_it_ends_quietly_when_nobody_reads_any_more(full):
     assert errors == b""
 
 
-def test_it_says_who_has_the_directory(path):
-    with klog.open(path) as engine:
+def test_it_says_who_has_the_directory_to_himself(path):
+    with klog.open(path, config={"klog.exclusive": True}) as engine:
         engine.create_topic("orders")
         done = run("-d", path, "produce", "orders", input=b"one\n")
     assert done.returncode == 1

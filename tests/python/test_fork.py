@@ -1,6 +1,15 @@
 """What a child process can do with the handles of its parent."""
 
+import os
+import signal
+from collections import Counter
+
 import klog
+import pytest
+
+# How many children the storm has; a campaign asks for more.
+FORKS = int(os.environ.get("KLOG_TEST_FORKS", "60"))
+SEED = int(os.environ.get("KLOG_TEST_SEED", "1"))
 
 # Runs `work` in a child, and prints what it prints.
 HEAD = """
@@ -31,8 +40,8 @@ path = sys.argv[1]
 """
 
 
-def run(program, path, script):
-    return program(HEAD + script, path).output().splitlines()
+def run(program, path, script, *arguments):
+    return program(HEAD + script, path, *arguments).output().splitlines()
 
 
 def test_a_consumer_belongs_to_its_parent(path, program):
@@ -54,9 +63,41 @@ print([record.value for record in consumer.poll(0)], [record.value for record in
     assert run(program, path, script) == ["ForkedError True"] * 5 + ["False", "[b'one'] [b'one']"]
 
 
-def test_a_child_is_told_that_its_parent_has_the_directory(path, program):
+def test_a_child_uses_the_engine_beside_its_parent(path, program):
     script = """
 engine = klog.open(path)
+producer = engine.producer(linger=3600)
+queued = producer.send("orders", b"queued in the parent")
+
+def work():
+    print(producer.pending, producer.send("orders", b"the child's").result().offset)
+    print([record.value for record in engine.consumer("orders").poll()], engine.send("orders", b"more").result().offset)
+    grandchild = os.fork()
+    if grandchild == 0:
+        print(producer.send("orders", b"the grandchild's").result().offset, flush=True)
+        engine.close()
+        os._exit(0)
+    assert os.waitpid(grandchild, 0)[1] == 0
+    engine.close()
+    error(lambda: engine.cluster_id)
+
+in_child(work)
+print(producer.pending, queued.result().offset)
+print([record.value for record in engine.read("orders")])
+"""
+    assert run(program, path, script) == [
+        "0 0",
+        "[b\"the child's\"] 1",
+        "2",
+        "ClosedError False",
+        "1 3",
+        "[b\"the child's\", b'more', b\"the grandchild's\", b'queued in the parent']",
+    ]
+
+
+def test_a_child_is_told_that_its_parent_has_the_directory_to_itself(path, program):
+    script = """
+engine = klog.open(path, lock_timeout=0, config={"klog.exclusive": True})
 engine.send("orders", b"one").result()
 producer = engine.producer()
 
@@ -218,3 +259,150 @@ for each in threads:
     each.join()
 """
     assert run(program, path, script) == ["ForkedError True", "False"] * 20
+
+
+# The parent produces and consumes on several threads and forks at random moments. Each child uses what it inherited, in an
+# order of its own, and ends in one of the ways in which children end. A pipe tells which records were acknowledged.
+STORM = """
+import random, signal, threading, time
+
+chance = random.Random(int(sys.argv[2]))
+engine = klog.open(path, durability="os")
+engine.create_topic("storm", 3)
+producer, lingering = engine.producer(), engine.producer(linger=0.005)
+consumer = engine.consumer("storm")
+latest = producer.send("storm", b"first")
+acknowledged, write_end = os.pipe()
+is_over = False
+
+def tell(text):
+    os.write(write_end, text.encode() + b"\\n")
+
+def write(name, send):
+    number = 0
+    global latest
+    while not is_over:
+        latest = send("storm", f"{name}-{number}", partition=number % 3)
+        if number % 3 == 0:
+            latest.result()
+            tell(f"{name}-{number}")
+            time.sleep(0.002)
+        number += 1
+
+def read():
+    while not is_over:
+        consumer.poll(0.001)
+
+def gather():
+    with os.fdopen(acknowledged, "rb") as lines:
+        told.extend(line.decode().strip() for line in lines)
+
+def child(name, chance):
+    signal.alarm(100)  # whoever hangs dies of it
+    inherited = latest
+    way = chance.choice(["_exit", "exit", "raise", "kill", "nothing", "exec"])
+    uses = [
+        lambda: engine.send("storm", f"{name}-engine", partition=0).result() and tell(f"{name}-engine"),
+        lambda: producer.send("storm", f"{name}-plain", partition=1).result() and tell(f"{name}-plain"),
+        lambda: lingering.send("storm", f"{name}-lingering", partition=2).result() and tell(f"{name}-lingering"),
+        lambda: [record.value for record in engine.read("storm")][0] or None,
+        lambda: refused(lambda: consumer.poll(0)),
+        lambda: refused(lambda: next(consumer)),
+        lambda: refused(lambda: inherited.result()) if not inherited.done() else inherited.result(),
+        lambda: engine.create_topic(f"made-{name}", exist_ok=True),
+        lambda: engine.flush(),
+    ]
+    chance.shuffle(uses)
+    for use in uses[: chance.randrange(len(uses) + 1)] if way != "nothing" else []:
+        use()
+    if way == "_exit":
+        os._exit(0)
+    if way == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if way == "exec":
+        os.execv("/bin/true", ["true"])
+    # What is queued and not waited for is written before an orderly end.
+    if way == "exit":
+        lingering.send("storm", f"{name}-last", partition=0)
+        tell(f"{name}-last")
+        sys.exit(0)
+    if way == "raise":
+        consumer.close()
+        raise SystemExit(0)
+
+def refused(call):
+    try:
+        call()
+    except klog.ForkedError:
+        return
+    raise AssertionError("a handle of the parent's worked")
+
+told = []
+threads = [threading.Thread(target=write, args=("one", producer.send)),
+           threading.Thread(target=write, args=("two", lingering.send)),
+           threading.Thread(target=read), threading.Thread(target=gather)]
+for each in threads:
+    each.start()
+ended = []
+for number in range(int(sys.argv[3])):
+    time.sleep(chance.random() * 0.02)  # a moment of its own, and nothing waits for it
+    seed = chance.random()
+    pid = os.fork()
+    if pid == 0:
+        child(f"child-{number}", random.Random(seed))
+        sys.exit(0)
+    ended.append(os.waitpid(pid, 0)[1])
+is_over = True
+for each in threads[:3]:
+    each.join()
+engine.close()
+os.close(write_end)
+threads[3].join()
+print(ended)
+print(told)
+"""
+
+
+def test_children_that_are_forked_under_load_neither_hang_nor_lose_a_record(path, program):
+    print(f"KLOG_TEST_SEED={SEED}")
+    ended, told = run(program, path, STORM, SEED, FORKS)
+    bad = [status for status in eval(ended) if status not in (0, signal.SIGKILL)]
+    assert not bad, bad
+    with klog.open(path) as engine:
+        counts = Counter(record.value.decode() for record in engine.read("storm"))
+        assert engine.verify().ok
+        assert engine.report().ok
+    assert len(told := eval(told)) > FORKS
+    assert not [value for value in told if counts[value] != 1]
+    assert not [value for value, count in counts.items() if count > 1]
+    # In order, and without a hole: a thread's records of one partition come as it sent them.
+    for name in ["one", "two"]:
+        numbers = {int(value.split("-")[1]) for value in counts if value.startswith(f"{name}-")}
+        assert numbers == set(range(len(numbers)))
+
+
+def test_the_death_of_a_parent_is_noticed_while_its_child_lives(path, program):
+    script = """
+engine = klog.open(path)
+engine.send("orders", b"one").result()
+if os.fork() == 0:
+    engine.cluster_id if sys.argv[2] == "used" else None
+    print("child", flush=True)
+    sys.stdin.read()
+    os._exit(0)
+else:
+    sys.stdin.read()
+"""
+    for use in ["unused", "used"]:
+        parent = program(HEAD + script, path, use)
+        assert parent.line() == "child"
+        os.kill(parent.process.pid, signal.SIGKILL)
+        os.waitpid(parent.process.pid, 0)
+        if use == "unused":
+            # Nothing of the parent's is left: one can have the directory to oneself.
+            klog.open(path, lock_timeout=0, config={"klog.exclusive": True}).close()
+        else:
+            with pytest.raises(klog.LockedError):
+                klog.open(path, lock_timeout=0, config={"klog.exclusive": True})
+        with klog.open(path, config={"request.timeout.ms": 1000}) as engine:
+            engine.send("orders", b"two").result()

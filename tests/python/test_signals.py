@@ -30,7 +30,7 @@ consumer.close()
         ("", "consumer.poll(1000)"),
         ("", "next(consumer)"),
         ("", "list(consumer.batches())"),
-        ("", "klog.open(sys.argv[1], lock_timeout=None)"),
+        ("", "klog.open(sys.argv[1], lock_timeout=None, config={'klog.exclusive': True})"),
         ("threading.Thread(target=lambda: list(consumer), daemon=True).start()", "consumer.poll()"),
         ("threading.Thread(target=lambda: list(consumer), daemon=True).start()", "consumer.positions"),
     ],

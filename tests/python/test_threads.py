@@ -3,6 +3,7 @@
 import threading
 
 import klog
+import pytest
 
 
 def test_everything_at_once_comes_to_an_end(path, thread):
@@ -98,10 +99,11 @@ def test_closing_while_others_work_ends_their_work_with_an_error(path, thread):
         assert engine.verify().ok
 
 
-def test_threads_that_open_one_directory_get_it_one_after_the_other(path, thread):
+@pytest.mark.parametrize("config", [{}, {"klog.exclusive": True}, {"klog.lock": "ofd"}])
+def test_threads_may_open_one_directory_again_and_again(path, thread, config):
     def work():
         for _ in range(5):
-            with klog.open(path, lock_timeout=None) as engine:
+            with klog.open(path, lock_timeout=None, config=config) as engine:
                 engine.send("orders", b"one").result()
 
     for each in [thread(work) for _ in range(3)]:

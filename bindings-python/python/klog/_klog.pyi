@@ -10,8 +10,13 @@ Words that hold everywhere:
   ends every wait.
 * A number that is too large or too small for its argument raises `InvalidRequestError`, which is a `ValueError`, and names it.
 * Every handle raises `ClosedError` once it or its engine is closed, and `StorageError` when the disk refuses.
+* Any number of processes may have a directory open, and one process may have it open several times. `TimeoutError` names a
+  process that has held a lock for longer than "request.timeout.ms"; nothing is taken from one that lives.
 * After `os.fork` an engine on disk and its producers open the directory anew in the child, at their next call, without what
-  was queued: that is `LockedError` while the parent has it. Consumers and engines in memory raise `ForkedError` there.
+  was queued. Consumers, engines in memory and deliveries that nobody has asked for raise `ForkedError` there.
+* Engines, producers and consumers can be pickled, and so be given to `multiprocessing`: by path and options, a consumer with
+  its assignment and positions, and nothing that is queued. What is unpickled is a handle of its own, which opens the directory
+  at its first call. A pickled handle is as good as its path: unpickle only what you trust.
 """
 
 import builtins
@@ -58,23 +63,27 @@ def open(
 
     Args:
         path: The directory. None, or ":memory:", is an engine that lives in memory and is gone when it is closed.
-        mode: "r" reads, changes no byte and no time of any file, and needs no right to; it shows the directory as it was
-            when it was opened, and of a directory that somebody is writing to what he had written down as visible. "rw"
-            writes too; "rwc" also makes the directory.
+        mode: "r" reads, changes no byte and no time of any file, and needs no right to. It follows those who write, except
+            where they cannot be followed (another version of klog, or "klog.exclusive"): of those it shows what they had
+            written down as visible. "rw" writes too; "rwc" also makes the directory.
         durability: `klog.durability` of new topics. With "fsync" a record is acknowledged, and seen by consumers, when it
             survives a power cut; with "os" when it survives the death of the process.
         brokers: 1; clusters of several are not supported yet.
         auto_create: Whether sending to a topic that does not exist makes it. Reading never does.
         num_partitions: Partitions of new topics that do not say; 1 or more.
-        lock_timeout: How long to wait for another process to leave the directory.
+        lock_timeout: How long to wait for a broker, or for a process that has the directory to itself, to leave it.
         assume_lost: Node ids of brokers of the same cluster whose directories are gone for good. Without them, a directory
             that is one of several is for reading only.
         threads: Whether the engine may start threads. Without them calls do the same work, lingering batches wait for the
             next call, and a `flush` cannot be interrupted.
-        config: More options, by Kafka's names; they win over the above.
+        config: More options, by Kafka's names; they win over the above. Among them are "klog.exclusive" (False), which takes
+            the directory for this handle alone, as is done anyway where the file system is not one that processes can share;
+            "klog.lock" ("futex"; "ofd" is slower), how processes take turns, which whoever opens the directory first decides;
+            and "request.timeout.ms" (30000), how long a call waits for a lock that another process holds.
 
     Raises:
-        LockedError: Another process, or this one, has the directory for writing; the message says who.
+        LockedError: A broker has the directory, or somebody has it to himself, or is to have it and is not alone; the message
+            says who.
         ConfigError: An unknown option, with the nearest name, or a value that it does not allow.
         StorageError: There is no such directory, or it is no log directory, or brokers of its cluster are missing, or the
             disk refuses.
@@ -108,7 +117,7 @@ def adopt(
         assume_lost: Node ids of brokers of the same cluster whose directories are gone for good.
 
     Raises, and then nothing was changed:
-        LockedError: Another process, or this one, has the directory.
+        LockedError: A broker, or somebody who has it to himself, has the directory; or it has no metadata yet and is open.
         ConfigError: A retention below -1.
         UnsupportedError: It is one of several of a cluster, a partition of a topic is missing, or its metadata is of a newer
             Kafka than klog changes, which klog reads and appends to all the same.
@@ -298,7 +307,7 @@ class Adoption(NamedTuple):
 
 @final
 class Engine:
-    """A handle on an open directory, from `klog.open`. As a context manager it closes itself.
+    """A handle on an open directory, from `klog.open`. As a context manager it closes itself. It can be pickled.
 
     Example:
         with klog.open("./data") as engine:
@@ -743,7 +752,7 @@ class Partition:
 
 @final
 class Producer:
-    """Sends records to topics, from `Engine.producer`. As a context manager it closes itself.
+    """Sends records to topics, from `Engine.producer`. As a context manager it closes itself. It can be pickled.
 
     Example:
         with engine.producer(compression="zstd") as producer:
@@ -969,7 +978,7 @@ class Scan:
 @final
 class Consumer:
     """Reads records of the partitions that are assigned to it, as they come, from `Engine.consumer`. As a context manager it
-    closes itself, and iterating over it yields records as they come.
+    closes itself, and iterating over it yields records as they come. It can be pickled.
 
     Threads that share one wait for each other, and each record is handed out once.
 
@@ -984,7 +993,8 @@ class Consumer:
         turns. What is returned counts as read: `positions` is behind it.
 
         Args:
-            timeout: None waits for ever, 0 does not wait. With mode "r" nothing can come, so nothing is waited for.
+            timeout: None waits for ever, 0 does not wait. With mode "r", in a directory that klog has never written to,
+                nothing can come, so nothing is waited for.
             max_records: 1 or more; None takes "max.poll.records".
 
         Raises:
@@ -1148,7 +1158,7 @@ class BusyError(KlogError, RuntimeError):
     """The handle is in use by the very thread that asks for it."""
 
 class LockedError(KlogError, BlockingIOError):
-    """Another process has the directory."""
+    """Somebody has the directory whom nobody can share it with; or this handle lost its place there."""
 
 class ReadOnlyError(KlogError, PermissionError):
     """The engine was opened for reading only."""

@@ -1,0 +1,452 @@
+"""Several processes in one directory: handles that are sent to another process, pools of workers, readers beside writers, and
+what programs do to their descriptors."""
+
+import copy
+import fcntl
+import multiprocessing
+import os
+import pickle
+import signal
+import struct
+import subprocess
+
+import klog
+import pytest
+from conftest import PROJECT
+
+F_OFD_SETLK = 37
+
+
+def sent(handle):
+    """The handle as another process gets it."""
+    return pickle.loads(pickle.dumps(handle))
+
+
+def test_an_engine_is_pickled_by_path_and_options(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    config = {"num.partitions": 3, "klog.lock": "ofd", "request.timeout.ms": 1234}
+    with klog.open(path.name, mode="rw" if path.exists() else "rwc", durability="os", lock_timeout=7, config=config) as engine:
+        engine.send("orders", b"one").result()
+        pickled = pickle.dumps(engine)
+        monkeypatch.chdir("/")
+        with pickle.loads(pickled) as other, copy.copy(engine) as third:
+            assert other.path == str(path)
+            assert other.cluster_id == engine.cluster_id == third.cluster_id
+            assert len(other.topic("orders").partitions) == 3
+            assert other.create_topic("more").config["klog.durability"] == "os"
+            other.send("orders", b"two").result()
+            assert pickle.loads(pickle.dumps(other)).__reduce__() == engine.__reduce__()
+        assert not engine.closed
+        assert {record.value for record in engine.read("orders")} == {b"one", b"two"}
+
+
+def test_an_engine_that_was_sent_opens_the_directory_at_its_first_call(path):
+    with klog.open(path) as engine:
+        other = sent(engine)
+    assert not (path / ".kafka_cleanshutdown").exists() or other.path == str(path)
+    with klog.open(path, config={"klog.exclusive": True}, lock_timeout=0):
+        pass  # it has not opened anything yet
+    with other:
+        assert other.send("orders", b"one").result().offset == 0
+        with pytest.raises(klog.LockedError):
+            klog.open(path, config={"klog.exclusive": True}, lock_timeout=0)
+    path.rename(path.with_name("elsewhere"))
+    lost = sent(klog.open(path.with_name("elsewhere"), mode="rw"))
+    path.with_name("elsewhere").rename(path)
+    with pytest.raises(klog.StorageError, match="elsewhere"):
+        lost.cluster_id
+
+
+def test_a_producer_is_pickled_with_its_settings_and_without_what_it_queued(path, engine):
+    engine.create_topic("orders")
+    with engine.producer(linger=3600, compression="zstd", config={"max.request.size": 1000}) as producer:
+        delivery = producer.send("orders", b"queued")
+        other = sent(producer)
+        assert (producer.pending, other.pending) == (1, 0)
+        other.send("orders", b"another's" * 10)
+        assert other.pending == 1
+        with pytest.raises(klog.RecordTooLargeError):
+            other.send("orders", b"x" * 2000)
+        other.close()
+        assert other.closed and not producer.closed
+        assert delivery.result().offset == 1
+    assert {batch.codec for batch in engine.admin().batches("orders")} == {"zstd"}
+
+
+def test_a_consumer_is_pickled_with_its_assignment_and_positions(path, engine):
+    topic = engine.create_topic("orders", 2)
+    for number in range(10):
+        engine.send("orders", b"%d" % number, partition=number % 2).result()
+    with engine.consumer("orders", idle_timeout=0, config={"max.poll.records": 2}) as consumer:
+        first = next(consumer)  # and has read more than it gave
+        consumer.pause(("orders", 1 - first.partition))
+        other = sent(consumer)
+        assert other.positions == consumer.positions
+        assert other.assignment == consumer.assignment
+        rest = [record.value for record in other]
+        assert rest == [record.value for record in consumer]
+        assert len(rest) == 4
+        other.resume(("orders", 0), ("orders", 1))
+        assert len(other.poll(0)) == 2
+        assert len(list(other)) == 3
+        # A whole topic stays one.
+        again = sent(other)
+        topic.add_partitions(3)
+        engine.send("orders", b"in a new partition", partition=2).result()
+        assert [record.value for record in again] == [b"in a new partition"]
+        again.close()
+        assert again.closed and not consumer.closed
+
+
+def test_a_consumer_that_starts_at_offsets_or_a_time_is_pickled_with_that(path, engine):
+    engine.create_topic("orders", 2)
+    for number in range(6):
+        engine.send("orders", b"%d" % number, partition=number % 2, timestamp=1000 + number).result()
+    for start in ["latest", "earliest", 1003, {("orders", 1): 2}]:
+        with engine.consumer(start=start, idle_timeout=0) as consumer:
+            other = sent(consumer)
+            for each in (consumer, other):
+                each.assign("orders")
+            assert other.positions == consumer.positions
+            other.close()
+
+
+def test_what_cannot_be_sent_says_so(path, engine, memory):
+    memory.send("orders", b"one").result()
+    for handle in [memory, memory.producer(), memory.consumer("orders")]:
+        with pytest.raises(TypeError, match="in memory"):
+            pickle.dumps(handle)
+    with pytest.raises(TypeError, match="alone learns its fate"):
+        pickle.dumps(engine.send("orders", b"one"))
+    producer, consumer = engine.producer(), engine.consumer("orders")
+    producer.close()
+    consumer.close()
+    other = sent(engine)
+    other.close()
+    for handle in [producer, consumer, other]:
+        with pytest.raises(klog.ClosedError):
+            pickle.dumps(handle)
+
+
+def append(arguments):
+    """What a worker of a pool does."""
+    handle, worker = arguments
+    sent = [handle.send("jobs", f"{worker}-{number}", partition=worker % 3) for number in range(20)]
+    if worker % 2:
+        sent[-1].result()
+    handle.close()
+    return os.getpid()
+
+
+kept = None
+
+
+def keep(handle):
+    """Begins a worker that keeps what it was given."""
+    global kept
+    kept = handle
+
+
+def append_with_kept(worker):
+    return [kept.send("jobs", f"{worker}-{number}", partition=worker % 3).result().offset for number in range(20)]
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("kind", ["engine", "producer"])
+def test_workers_of_a_pool_append_through_what_they_were_given(path, method, kind):
+    context = multiprocessing.get_context(method)
+    with klog.open(path, durability="os") as engine:
+        engine.create_topic("jobs", 3)
+        handle = engine if kind == "engine" else engine.producer(linger=0.01)
+        with context.Pool(3) as pool:
+            assert len(set(pool.map(append, [(handle, worker) for worker in range(9)], chunksize=1))) >= 1
+            pool.close()
+            pool.join()
+        with context.Pool(3, keep, (handle,)) as pool:
+            offsets = pool.map(append_with_kept, range(9, 18), chunksize=1)
+            pool.close()
+            pool.join()
+        assert all(mine == sorted(mine) for mine in offsets)
+        values = [record.value.decode() for record in engine.read("jobs")]
+        assert sorted(values) == sorted(f"{worker}-{number}" for worker in range(18) for number in range(20))
+        for worker in range(18):
+            mine = [value for value in values if value.startswith(f"{worker}-")]
+            assert mine == [f"{worker}-{number}" for number in range(20)]
+
+
+READER = """
+import klog, os, sys
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+with klog.open(sys.argv[1], mode="r") as engine:
+    assert not os.access(sys.argv[1], os.W_OK)
+    with engine.consumer("orders", start="latest") as consumer:
+        print("ready", len(consumer.poll(0)), flush=True)
+        print([record.value for record in consumer.poll(60)], flush=True)
+        print([record.value for record in consumer.poll(60)], flush=True)
+        print(consumer.poll(0.05) == [] or len(consumer.poll(0)), flush=True)
+        sys.stdin.readline()
+        print(sorted(engine.topics), [record.value for record in engine.read("later")], flush=True)
+        print([record.value for record in engine.consumer("later").poll(60)], flush=True)
+        sys.stdin.readline()
+        print([record.value for record in consumer.poll(60)], flush=True)
+"""
+
+
+@pytest.fixture
+def readable():
+    """A directory that anybody may look into, in which one may be made that others only read."""
+    import shutil
+    import tempfile
+
+    place = tempfile.mkdtemp()
+    os.chmod(place, 0o755)
+    yield os.path.join(place, "data")
+    shutil.rmtree(place)
+
+
+def let_others_read(path):
+    subprocess.run(["chmod", "-R", "a+rX,go-w", path], check=True)
+
+
+def test_one_who_may_only_read_follows_those_who_write(readable, program):
+    with klog.open(readable) as engine:
+        engine.send("orders", b"before").result()
+        let_others_read(readable)
+        reader = program(READER, readable)
+        assert reader.line() == "ready 0"
+        engine.send("orders", b"one").result()
+        assert reader.line() == "[b'one']"
+        with klog.open(readable) as another:
+            another.send("orders", b"two").result()
+        assert reader.line() == "[b'two']"
+        assert reader.line() in ("0", "True")
+        engine.send("later", b"first").result()
+        let_others_read(readable)
+        reader.process.stdin.write("\n")
+        reader.process.stdin.flush()
+        assert reader.line() == "['later', 'orders'] [b'first']"
+        assert reader.line() == "[b'first']"
+    # Everybody has left; somebody comes anew, and the reader has stayed.
+    with klog.open(readable) as engine:
+        engine.send("noise", b"first of this instance").result()
+        engine.send("orders", b"three").result()
+        let_others_read(readable)
+        reader.process.stdin.write("\n")
+        reader.process.stdin.flush()
+        assert reader.line() == "[b'three']"
+    assert reader.end()[0] == 0
+
+
+def test_a_reader_follows_writers_that_come_after_others_have_died(path, program):
+    dying = program("import klog, sys; klog.open(sys.argv[1]).send('orders', b'one').result(); print('sent', flush=True); sys.stdin.read()", path)
+    assert dying.line() == "sent"
+    dying.signal(signal.SIGKILL)
+    dying.end()
+    with klog.open(path, mode="r") as reader, reader.consumer("orders") as consumer:
+        assert [record.value for record in consumer.poll(0)] == [b"one"]
+        with klog.open(path) as engine:
+            engine.create_topic("more")
+            engine.send("orders", b"two").result()
+            assert [record.value for record in consumer.poll(60)] == [b"two"]
+            assert sorted(reader.topics) == ["more", "orders"]
+
+
+def test_a_program_that_closes_every_descriptor_is_told_and_writes_into_no_file_of_its_own(path, program):
+    script = """
+import klog, os, sys
+engine = klog.open(sys.argv[1], durability="os")
+producer = engine.producer()
+producer.send("orders", b"before").result()
+print("open", flush=True)
+sys.stdin.readline()
+os.closerange(3, 65536)
+mine = [os.open(sys.argv[2] + f"-{number}", os.O_RDWR | os.O_CREAT) for number in range(700)]
+errors = set()
+for _ in range(3):
+    try:
+        producer.send("orders", b"lost").result()
+    except klog.KlogError as error:
+        errors.add(type(error).__name__)
+        last = str(error)
+print(sorted(errors), "descriptors" in last, flush=True)
+try:
+    engine.close()
+except klog.KlogError:
+    pass
+del engine, producer
+assert all(os.fstat(number).st_size == 0 for number in mine)
+print("unharmed", flush=True)
+"""
+    daemon = program(script, path, path.parent / "mine")
+    assert daemon.line() == "open"
+    with klog.open(path) as engine:
+        daemon.process.stdin.write("\n")
+        daemon.process.stdin.flush()
+        assert daemon.line() == "['LockedError'] True"
+        engine.send("orders", b"the other's").result()
+        assert daemon.line() == "unharmed"
+        daemon.end()
+        engine.send("orders", b"and more").result()
+        assert [record.value for record in engine.read("orders")] == [b"before", b"the other's", b"and more"]
+    with klog.open(path) as engine:
+        assert engine.verify().ok and engine.report().ok
+
+
+def test_descriptors_do_not_go_to_a_program_that_is_executed(path, program):
+    script = """
+import klog, os, subprocess, sys
+engine = klog.open(sys.argv[1])
+engine.send("orders", b"one").result()
+consumer = engine.consumer("orders")
+consumer.poll()
+ours = [number for number in os.listdir("/proc/self/fd") if sys.argv[1] in os.path.realpath(f"/proc/self/fd/{number}")]
+theirs = subprocess.run(["ls", "-l", "/proc/self/fd"], close_fds=False, capture_output=True, text=True, check=True).stdout
+print(len(ours) >= 3, sys.argv[1] in theirs)
+"""
+    assert program(script, path).output() == "True False\n"
+
+
+def test_a_program_that_ends_in_the_middle_holds_nobody_up(path, program):
+    script = """
+import klog, os, sys, threading
+engine = klog.open(sys.argv[1])
+producer = engine.producer(linger=3600)
+consumer = engine.consumer() if "orders" not in engine.topics else engine.consumer("orders", start="latest")
+engine.send("orders", b"one").result()
+consumer.assign("orders")
+producer.send("orders", b"queued")
+
+def write():
+    while True:
+        engine.send("orders", b"more").result()
+
+def read():
+    while True:
+        consumer.poll()
+
+for work in [write, read]:
+    threading.Thread(target=work, daemon=True).start()
+engine.send("orders", b"two").result()
+print("writing", flush=True)
+{end}
+"""
+    for end in ["os._exit(0)", "sys.exit(0)", "os.abort()", "raise SystemExit(0)", "", "del engine, producer, consumer"]:
+        ending = program(script.replace("{end}", end), path)
+        assert ending.line() == "writing"
+        code, _, errors = ending.end()
+        assert code == (-signal.SIGABRT if "abort" in end else 0), errors
+        with klog.open(path, config={"klog.exclusive": True}, lock_timeout=60) as engine:
+            values = [record.value for record in engine.read("orders")]
+            assert engine.verify().ok
+            if end not in ("os._exit(0)", "os.abort()"):
+                assert b"queued" in values, end
+
+
+def hold_locks(path):
+    """Holds the locks of the partitions of a directory with "klog.lock" "ofd", as a process that was stopped inside."""
+    holder = os.open(path / ".klog.lck", os.O_RDWR)
+    fcntl.fcntl(holder, F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 8192, 1000, 0))
+    return holder
+
+
+def test_a_handler_may_use_the_handles_whose_wait_for_a_lock_it_interrupts(path, program):
+    # Once a handler ran with the locks of the interrupted call held, and hung on them.
+    script = """
+import klog, os, signal, sys
+engine = klog.open(sys.argv[1], durability="os", config={"klog.lock": "ofd"})
+producer = engine.producer()
+producer.send("orders", b"one").result()
+handled = []
+
+def handle(*_):
+    handled.append(producer.pending)
+    print("handled", flush=True)
+    sys.stdin.readline()  # the lock is free from then on
+    handled.append(producer.send("orders", b"from the handler").result().offset)
+
+signal.signal(signal.SIGUSR1, handle)
+print("ready", flush=True)
+sys.stdin.readline()
+print("sending", flush=True)
+print(producer.send("orders", b"two").result().offset, handled, flush=True)
+"""
+    waiting = program(script, path)
+    assert waiting.line() == "ready"
+    holder = hold_locks(path)
+    waiting.process.stdin.write("\n")
+    waiting.process.stdin.flush()
+    assert waiting.line() == "sending"
+    waiting.signal(signal.SIGUSR1)
+    assert waiting.line() == "handled"
+    os.close(holder)
+    waiting.process.stdin.write("\n")
+    waiting.process.stdin.flush()
+    assert waiting.line() == "1 [1, 2]"
+    assert waiting.output() == ""
+
+
+def test_ctrl_c_ends_the_wait_for_a_lock_of_a_stopped_process(path, program):
+    script = """
+import klog, sys
+engine = klog.open(sys.argv[1], durability="os", config={"klog.lock": "ofd"})
+engine.send("orders", b"one").result()
+print("ready", flush=True)
+try:
+    sys.stdin.readline()
+    print("sending", flush=True)
+    engine.send("orders", b"more").result()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+sys.stdin.readline()
+engine.send("orders", b"afterwards").result()
+"""
+    waiting = program(script, path)
+    assert waiting.line() == "ready"
+    holder = hold_locks(path)
+    waiting.process.stdin.write("\n")
+    waiting.process.stdin.flush()
+    assert waiting.line() == "sending"
+    waiting.signal(signal.SIGINT)
+    assert waiting.line() == "interrupted"
+    os.close(holder)
+    waiting.process.stdin.write("\n")
+    waiting.process.stdin.flush()
+    assert waiting.output() == ""
+    with klog.open(path) as engine:
+        assert [record.value for record in engine.read("orders")][-1] == b"afterwards"
+        assert engine.verify().ok
+
+
+PRODUCER = """
+import klog, sys, time
+with klog.open(sys.argv[1]) as engine:
+    producer = engine.producer(acks=1)
+    began = time.monotonic()
+    for number in range(int(sys.argv[2])):
+        producer.send("numbers", b"%d" % number)
+        time.sleep(max(0, began + number * float(sys.argv[3]) - time.monotonic()))
+    producer.flush()
+"""
+
+
+def test_what_python_sends_c_receives_in_order(path, program, tmp_path):
+    libraries = os.environ.get("KLOG_LIBRARIES", os.fspath(PROJECT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"))
+    if not os.path.exists(f"{libraries}/libklog.so"):
+        pytest.skip(f"SKIPPED: Python and C in one directory: {libraries} has no libklog.so; `make setup` makes it")
+    count, pace = os.environ.get("KLOG_TEST_RECORDS", "5000"), os.environ.get("KLOG_TEST_PACE", "0.0002")
+    follower = tmp_path / "follow"
+    source = PROJECT / "tests" / "c" / "follow.c"
+    command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", f"-I{PROJECT}/include", source, "-o", follower]
+    subprocess.run([*command, f"-L{libraries}", "-lklog"], check=True)
+    with klog.open(path) as engine:
+        engine.create_topic("numbers")
+    environment = {**os.environ, "LD_LIBRARY_PATH": libraries}
+    reading = subprocess.Popen([follower, path, "numbers", count], env=environment, stdout=subprocess.PIPE, text=True)
+    with reading:
+        assert reading.stdout.readline() == "ready\n"
+        assert program(PRODUCER, path, count, pace).output() == ""
+        assert reading.stdout.read() == f"{count} records in order\n"
+    assert reading.returncode == 0
