@@ -28,12 +28,13 @@
  *     behaviour), but for klog_consumer_wakeup(). klog_batch, klog_rows,
  *     klog_error: read from any thread at once, freed by one. No callback is ever
  *     run on a thread of klog's.
- *  6. Processes. One process at a time has a directory open for writing; the others
- *     get KLOG_E_LOCKED. After fork(), an engine on disk and a producer of the
- *     parent's reopen themselves in the child at the next call, without what was
- *     queued, as soon as the parent has closed the directory; a consumer, and
- *     everything of a ":memory:" engine, answers KLOG_E_FORKED. X_free in the child
- *     touches no file of the parent's.
+ *  6. Processes. Any number of processes may have a directory open. After fork(),
+ *     an engine on disk and a producer of the parent's reopen themselves in the
+ *     child at the next call, without what was queued; a consumer, and everything
+ *     of a ":memory:" engine, answers KLOG_E_FORKED. X_free in the child touches no
+ *     file of the parent's. Whoever has held a lock for longer than
+ *     "request.timeout.ms" is named by an error; nothing is taken from a process
+ *     that lives.
  *  7. Durability. With "acks" all, the default, a record is acknowledged when its
  *     topic's "klog.durability" is kept: fsync, the default, when the disk has it,
  *     which survives a power cut; os, when the system has it, which survives the
@@ -75,7 +76,8 @@ typedef enum {
   KLOG_E_CLOSED = -7,
   /** The handle belongs to the parent process. */
   KLOG_E_FORKED = -8,
-  /** Another process has the directory: a Kafka broker, or a program with klog. */
+  /** Somebody has the directory whom nobody can share it with; or this handle
+   *  lost its place there. */
   KLOG_E_LOCKED = -9,
   /** The system refused; see klog_error_os_code(). */
   KLOG_E_IO = -10,
@@ -105,8 +107,8 @@ typedef enum {
   KLOG_E_TXN_STATE = -40,
   /** A newer producer took the id. */
   KLOG_E_TXN_FENCED = -41,
-  /** A bug in klog. The engine is closed, what was acknowledged is safe, and the
-   *  directory stays locked until the process ends. */
+  /** A bug in klog. The engine is closed, what was acknowledged is safe, and
+   *  nobody has the directory to himself until the process ends. */
   KLOG_E_PANIC = -127,
 } klog_status_code;
 
@@ -331,10 +333,15 @@ KLOG_API void klog_config_free(klog_config *config);
 /** dir is a path as the system takes it; ":memory:" is a directory that nobody
  *  else sees and that goes with its last handle. It is made if it is not there,
  *  unless "mode" says otherwise. After an unclean end it is recovered first; see
- *  klog_engine_report(). Free it with klog_engine_free(). KLOG_E_LOCKED names
- *  the process that has the directory; KLOG_E_IO when the system refuses, or
- *  when that is no directory of logs; KLOG_E_UNSUPPORTED for one that klog only
- *  reads. */
+ *  klog_engine_report(). Of its options, "klog.exclusive" (false) takes the
+ *  directory for this handle alone, as is done anyway where the file system is
+ *  not one that processes can share; "klog.lock" (futex; ofd is slower) is how
+ *  processes take turns, which whoever opens the directory first decides;
+ *  "request.timeout.ms" (30000) is how long a call waits for a lock that another
+ *  process holds. Free it with klog_engine_free(). KLOG_E_LOCKED names the
+ *  broker or the process that nobody can share the directory with; KLOG_E_IO
+ *  when the system refuses, or when that is no directory of logs;
+ *  KLOG_E_UNSUPPORTED for one that klog only reads. */
 KLOG_API klog_status klog_engine_open(const char *dir,
                                       const klog_config *config,
                                       klog_engine **out,
@@ -409,7 +416,8 @@ KLOG_API void klog_rows_free(klog_rows *rows);
  *  that hold no partition and stay as they are. *report, which may be NULL, is
  *  what was found on the way, as klog_engine_report() tells it. Free both with
  *  klog_rows_free(). KLOG_E_CONFIG when the retention is not given, and for a
- *  mode that only reads; KLOG_E_LOCKED while somebody has the directory;
+ *  mode that only reads; KLOG_E_LOCKED while somebody has the directory whom
+ *  nobody can share it with, or has one without metadata open;
  *  KLOG_E_UNSUPPORTED for one of several brokers, where partitions of a topic
  *  are missing, and for metadata of a newer Kafka than klog changes; KLOG_E_IO
  *  for one that holds no logs. Nothing is changed then. */

@@ -27,7 +27,7 @@ const RETENTION_BYTES: &str = "log.retention.bytes";
 /// klog_rows_free().
 ///
 /// KLOG_E_CONFIG when the retention is not given, and for a mode that only reads; KLOG_E_LOCKED while somebody has the
-/// directory; KLOG_E_UNSUPPORTED for one of several brokers, where partitions of a topic are missing, and for metadata of a
+/// directory whom nobody can share it with, or has one without metadata open; KLOG_E_UNSUPPORTED for one of several brokers, where partitions of a topic are missing, and for metadata of a
 /// newer Kafka than klog changes; KLOG_E_IO for one that holds no logs. Nothing is changed then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn klog_adopt(

@@ -4,13 +4,13 @@ use std::ffi::c_char;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
+use klog::sys::generation;
 use klog::{Consumer, ConsumerConfig, ErrorCode, Start, Waker};
 
 use crate::batch::klog_batch;
 use crate::config::klog_config;
 use crate::engine::klog_engine;
 use crate::error::klog_error;
-use crate::fork::generation;
 use crate::guard::{Failure, Life, enter, in_signal_handler, release};
 use crate::handle::Handle;
 use crate::rows::Kind::{Int, Text};

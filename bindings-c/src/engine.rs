@@ -39,7 +39,11 @@ fn open(dir: &[u8], config: &klog_config) -> Result<klog::Engine, Failure> {
 
 /// dir is a path as the system takes it; ":memory:" is a directory that nobody else sees and that goes with its last
 /// handle. It is made if it is not there, unless "mode" says otherwise. After an unclean end it is recovered first; see
-/// klog_engine_report(). Free it with klog_engine_free(). KLOG_E_LOCKED names the process that has the directory;
+/// klog_engine_report(). Of its options, "klog.exclusive" (false) takes the directory for this handle alone, as is done
+/// anyway where the file system is not one that processes can share; "klog.lock" (futex; ofd is slower) is how processes take
+/// turns, which whoever opens the directory first decides; "request.timeout.ms" (30000) is how long a call waits for a lock
+/// that another process holds. Free it with klog_engine_free(). KLOG_E_LOCKED names the broker or the process that nobody can
+/// share the directory with;
 /// KLOG_E_IO when the system refuses, or when that is no directory of logs; KLOG_E_UNSUPPORTED for one that klog only reads.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn klog_engine_open(
@@ -94,7 +98,7 @@ pub unsafe extern "C" fn klog_engine_close(
     unsafe {
         enter(error, |c| {
             let engine = c.handle(engine)?;
-            // One process at a time has the directory, so closing waits for nobody but the disk.
+            // What closing waits for, other processes included, has bounds of its own.
             timeout(timeout_ms)?;
             Ok(engine.life.engine.close()?)
         })

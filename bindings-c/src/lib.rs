@@ -11,7 +11,6 @@
     reason = "the rules are those at the top of the header, the same for every function"
 )]
 
-mod fork;
 mod guard;
 mod handle;
 mod reports;

@@ -5,12 +5,12 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use klog::sys::PerProcess;
 use klog::{ErrorCode, Producer, ProducerConfig};
 
 use crate::config::klog_config;
 use crate::engine::klog_engine;
 use crate::error::klog_error;
-use crate::fork::PerProcess;
 use crate::guard::{Caller, Failure, Life, enter, outside, release};
 use crate::handle::Handle;
 use crate::message::{Headers, klog_delivery, klog_message};
@@ -45,7 +45,7 @@ impl klog_producer {
 
     fn reports(&self) -> Result<&Reports, Failure> {
         let forked = || klog::Error::new(ErrorCode::Forked, "the producer belongs to another process");
-        Ok(self.reports.get().ok_or_else(forked)?)
+        Ok(self.reports.get_or_try(|| Ok::<_, Failure>(Reports::default()))?.ok_or_else(forked)?)
     }
 
     /// Queues messages up to the first that is refused.
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn klog_producer_open(
             let out = c.out(out, "out", std::ptr::null_mut())?;
             let life = c.handle(engine)?.life.clone();
             let producer = life.engine.producer_with(c.config(config).read::<ProducerConfig>()?)?;
-            out.give(klog_producer { producer, life, reports: PerProcess::new(), closed: AtomicBool::new(false) });
+            out.give(klog_producer { producer, life, reports: PerProcess::default(), closed: AtomicBool::new(false) });
             Ok(())
         })
     }

@@ -29,7 +29,7 @@ pub enum klog_status_code {
     KLOG_E_CLOSED = -7,
     /// The handle belongs to the parent process.
     KLOG_E_FORKED = -8,
-    /// Another process has the directory: a Kafka broker, or a program with klog.
+    /// Somebody has the directory whom nobody can share it with; or this handle lost its place there.
     KLOG_E_LOCKED = -9,
     /// The system refused; see klog_error_os_code().
     KLOG_E_IO = -10,
@@ -59,8 +59,8 @@ pub enum klog_status_code {
     KLOG_E_TXN_STATE = -40,
     /// A newer producer took the id.
     KLOG_E_TXN_FENCED = -41,
-    /// A bug in klog. The engine is closed, what was acknowledged is safe, and the directory stays locked until the
-    /// process ends.
+    /// A bug in klog. The engine is closed, what was acknowledged is safe, and nobody has the directory to himself until
+    /// the process ends.
     KLOG_E_PANIC = -127,
 }
 
@@ -77,7 +77,7 @@ const TABLE: &[(klog_status_code, &CStr, &CStr)] = &[
     (KLOG_E_BUSY, c"KLOG_E_BUSY", c"another thread is inside"),
     (KLOG_E_CLOSED, c"KLOG_E_CLOSED", c"closed"),
     (KLOG_E_FORKED, c"KLOG_E_FORKED", c"the handle belongs to the parent process"),
-    (KLOG_E_LOCKED, c"KLOG_E_LOCKED", c"another process has the directory"),
+    (KLOG_E_LOCKED, c"KLOG_E_LOCKED", c"the directory cannot be shared with who has it"),
     (KLOG_E_IO, c"KLOG_E_IO", c"the system refused"),
     (KLOG_E_CORRUPT, c"KLOG_E_CORRUPT", c"bytes on disk do not check out"),
     (KLOG_E_FULL, c"KLOG_E_FULL", c"no space is left"),

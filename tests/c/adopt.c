@@ -137,6 +137,7 @@ static void adopting_again_changes_the_retention(const char *dir) {
   OK(klog_adopt(dir, config, &rows, NULL, &error));
   CHECK(klog_rows_int(rows, 0, "made_metadata", -1) == 0);
   klog_rows_free(rows);
+  OK(klog_config_set(config, "klog.exclusive", "true", &error));
   OK(open_in_mode(dir, "rw"));
   FAILS(KLOG_E_LOCKED, "process", klog_adopt(dir, config, &rows, NULL, &error));
   CHECK(rows == NULL);

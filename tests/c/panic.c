@@ -9,6 +9,7 @@ klog_status klog_test_panic(klog_engine *engine, int32_t in_background, klog_err
 
 static void a_panic_closes_its_engine(const char *dir) {
   klog_engine *engine = NULL, *healthy = NULL, *second = NULL;
+  klog_config *alone = klog_config_new();
   klog_admin *admin = NULL;
   klog_producer *producer = NULL;
   klog_consumer *consumer = NULL;
@@ -30,7 +31,13 @@ static void a_panic_closes_its_engine(const char *dir) {
   FAILS(KLOG_E_CLOSED, "a bug on demand", klog_producer_send(producer, &m, 1, NULL, &error));
   FAILS(KLOG_E_CLOSED, "a bug on demand", klog_consumer_poll(consumer, -1, 0, &batch, &error));
   FAILS(KLOG_E_CLOSED, "a bug on demand", klog_test_panic(engine, 0, &error));
-  FAILS(KLOG_E_LOCKED, "process", klog_engine_open(dir, NULL, &second, &error));
+  /* It stays attached: nobody takes what it may have been at. Others go on beside it. */
+  OK(klog_config_set(alone, "klog.exclusive", "true", &error));
+  FAILS(KLOG_E_LOCKED, "process", klog_engine_open(dir, alone, &second, &error));
+  klog_config_free(alone);
+  OK(klog_engine_open(dir, NULL, &second, &error));
+  OK(klog_engine_close(second, -1, &error));
+  klog_engine_free(second);
   klog_consumer_wakeup(consumer);
   klog_consumer_free(consumer);
   klog_producer_free(producer);

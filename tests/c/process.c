@@ -40,7 +40,20 @@ static void in_child(void (*body)(const char *), const char *argument) {
   CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-static void open_second(const char *dir) {
+static void open_beside(const char *dir) {
+  klog_engine *second = NULL;
+  klog_config *alone = klog_config_new();
+  char parent[32];
+  OK(klog_config_set(alone, "klog.exclusive", "true", &error));
+  snprintf(parent, sizeof parent, "%ld", (long)getppid());
+  FAILS(KLOG_E_LOCKED, parent, klog_engine_open(dir, alone, &second, &error));
+  CHECK(second == NULL);
+  OK(klog_engine_open(dir, NULL, &second, &error));
+  klog_engine_free(second);
+  klog_config_free(alone);
+}
+
+static void open_what_somebody_has_to_himself(const char *dir) {
   klog_engine *second = NULL;
   char parent[32];
   snprintf(parent, sizeof parent, "%ld", (long)getppid());
@@ -49,26 +62,38 @@ static void open_second(const char *dir) {
   CHECK(second == NULL);
 }
 
-static void a_second_opener_is_told_who_is_first(const char *dir) {
+static void a_directory_can_be_had_alone_and_then_others_are_told(const char *dir) {
+  klog_config *alone = klog_config_new();
+  OK(klog_config_set(alone, "klog.exclusive", "true", &error));
   open_engine(dir);
-  in_child(open_second, dir);
+  in_child(open_beside, dir);
   send("one");
   close_engine();
+  OK(klog_engine_open(dir, alone, &engine, &error));
+  in_child(open_what_somebody_has_to_himself, dir);
+  OK(klog_engine_close(engine, -1, &error));
+  klog_engine_free(engine);
+  klog_config_free(alone);
 }
 
 static void use_what_is_the_parents(const char *dir) {
   klog_message m = message("orders", "the child's");
-  klog_rows *rows = NULL;
+  klog_delivery report;
+  size_t count = 9;
   (void)dir;
-  /* The parent has the directory, so the engine cannot be reopened here. */
-  FAILS(KLOG_E_LOCKED, "process", klog_engine_flush(engine, &error));
-  FAILS(KLOG_E_LOCKED, "process", klog_engine_report(engine, &rows, &error));
-  FAILS(KLOG_E_LOCKED, "process", klog_producer_send(producer, &m, 1, NULL, &error));
+  /* Nothing of what was queued is here, and no report of it. */
+  OK(klog_producer_poll(producer, 0, &report, 1, &count, &error));
+  CHECK(count == 0);
+  OK(klog_engine_flush(engine, &error));
+  OK(klog_producer_send_wait(producer, &m, 1, -1, &report, &error));
+  CHECK(report.offset == 1);
+  m = message("orders", "written at the end");
+  OK(klog_producer_send(producer, &m, 1, NULL, &error));
   klog_producer_free(producer);
   klog_engine_free(engine);
 }
 
-static void a_child_leaves_its_parents_directory_alone(const char *dir) {
+static void a_child_goes_on_beside_its_parent(const char *dir) {
   klog_config *config = klog_config_new();
   klog_consumer *consumer = NULL;
   klog_batch *batch = NULL;
@@ -82,10 +107,19 @@ static void a_child_leaves_its_parents_directory_alone(const char *dir) {
   OK(klog_producer_flush(producer, -1, &error));
   OK(klog_consumer_open(engine, NULL, &consumer, &error));
   OK(klog_consumer_assign(consumer, "orders", 0, 1, &error));
-  OK(klog_consumer_poll(consumer, -1, 0, &batch, &error));
-  CHECK(klog_batch_len(batch) == 1);
-  CHECK(has_value(klog_batch_records(batch), "queued"));
-  klog_batch_free(batch);
+  {
+    const char *values[] = {"the child's", "written at the end", "queued"};
+    size_t at = 0, i;
+    while (at < 3) {
+      OK(klog_consumer_poll(consumer, -1, 0, &batch, &error));
+      for (i = 0; i < klog_batch_len(batch); i++, at++)
+        CHECK(has_value(klog_batch_records(batch) + i, values[at]));
+      klog_batch_free(batch);
+    }
+    OK(klog_consumer_poll(consumer, 0, 0, &batch, &error));
+    CHECK(batch == NULL || klog_batch_len(batch) == 0);
+    klog_batch_free(batch);
+  }
   klog_consumer_free(consumer);
   klog_config_free(config);
   close_engine();
@@ -126,7 +160,7 @@ static void a_consumer_stays_with_its_process(const char *dir) {
   CHECK(has_value(klog_batch_records(parents_batch), "one"));
   klog_batch_free(parents_batch);
   OK(klog_consumer_poll(parents_consumer, -1, 1, &parents_batch, &error));
-  CHECK(has_value(klog_batch_records(parents_batch), "queued"));
+  CHECK(has_value(klog_batch_records(parents_batch), "the child's"));
   klog_batch_free(parents_batch);
   klog_consumer_free(parents_consumer);
   close_engine();
@@ -181,7 +215,7 @@ static void a_child_goes_on_when_its_parent_has_closed(const char *dir) {
     int64_t end = -1;
     OK(klog_admin_open(engine, &admin, &error));
     OK(klog_topic_offset_at(admin, "orders", 0, KLOG_LATEST, &end, &error));
-    CHECK(end == 4);
+    CHECK(end == 6);
     klog_admin_free(admin);
   }
   close_engine();
@@ -264,8 +298,8 @@ static void a_write_that_fails_is_reported(const char *dir) {
 
 int main(int argc, char **argv) {
   CHECK(argc == 2);
-  a_second_opener_is_told_who_is_first(argv[1]);
-  a_child_leaves_its_parents_directory_alone(argv[1]);
+  a_directory_can_be_had_alone_and_then_others_are_told(argv[1]);
+  a_child_goes_on_beside_its_parent(argv[1]);
   a_consumer_stays_with_its_process(argv[1]);
   memory_stays_with_its_process();
   a_child_goes_on_when_its_parent_has_closed(argv[1]);

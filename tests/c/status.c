@@ -64,7 +64,10 @@ static void an_error_outlives_what_it_is_about(void) {
 
 static void a_retriable_error_says_so(const char *dir) {
   klog_engine *engine = NULL, *other = NULL;
-  OK(klog_engine_open(path(dir, "data"), NULL, &engine, &error));
+  klog_config *alone = klog_config_new();
+  OK(klog_config_set(alone, "klog.exclusive", "true", &error));
+  OK(klog_engine_open(path(dir, "data"), alone, &engine, &error));
+  klog_config_free(alone);
   CHECK(klog_engine_open(path(dir, "data"), NULL, &other, &error) == KLOG_E_LOCKED);
   CHECK(other == NULL);
   CHECK(klog_error_is_retriable(error) == 1);
