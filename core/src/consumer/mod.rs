@@ -298,6 +298,14 @@ impl Consumer {
         self.readers.iter().all(Reader::is_finished)
     }
 
+    /// Whether records may still come: not, as far as is known, to one who only reads a directory that no process ever shared.
+    ///
+    /// # Errors
+    /// `Closed`, `Forked`.
+    pub fn can_wait(&self) -> Result<bool> {
+        Ok(self.cluster()?.bell().is_some())
+    }
+
     /// What ends a poll from another thread.
     ///
     /// # Errors
