@@ -119,13 +119,13 @@ fn other_processes() {
     check("process");
 }
 
-/// A campaign asks for more of them, at other moments: `KLOG_TEST_FORKS=1000 KLOG_TEST_SEED=2`.
+/// A campaign asks for more of them, at other moments: `KLOG_TEST_FORKS=1000 KLOG_TEST_SEED=2`. The seed of a run that fails is
+/// the last argument of the program, which is shown.
 #[test]
 fn children_forked_under_load() {
     let (program, place) = (compiled("forks"), place());
     let number = |name: &str, default: u32| std::env::var(name).ok().and_then(|it| it.parse().ok()).unwrap_or(default);
     let (forks, seed) = (number("KLOG_TEST_FORKS", 100), number("KLOG_TEST_SEED", 1));
-    println!("KLOG_TEST_SEED={seed}");
     run_silently(Command::new(program).arg(place.path()).args([forks.to_string(), seed.to_string()]));
 }
 
