@@ -118,7 +118,7 @@ impl Consumer {
             paused.iter().try_for_each(|(topic, partition)| consumer.pause(topic, *partition))?;
             Ok(consumer)
         });
-        let reader = Reader::new(py, self.engine.clone(), consumer.or_raise(py)?)?;
+        let reader = Reader::new(py, consumer.or_raise(py)?)?;
         Ok(self.reader.get_or_init(|| reader))
     }
 

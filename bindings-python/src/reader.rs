@@ -10,13 +10,11 @@ use pyo3::prelude::*;
 use crate::batch::Cut;
 use crate::errors::{OrRaise, refuse};
 use crate::interrupt::{self, Deadline};
-use crate::lifetime::Shared;
 use crate::record::{Record, Source};
 use crate::turn::{Held, Turn};
 
 /// Reads records one by one or in batches. May be used by several threads: each record is handed out once.
 pub(crate) struct Reader {
-    engine: Arc<Shared>,
     turn: Turn<Consumer>,
     rest: Mutex<Rest>,
     waker: Waker,
@@ -48,11 +46,11 @@ impl Rest {
 }
 
 impl Reader {
-    pub(crate) fn new(py: Python<'_>, engine: Arc<Shared>, consumer: Consumer) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'_>, consumer: Consumer) -> PyResult<Self> {
         let waker = consumer.waker().or_raise(py)?;
         let is_finite = !consumer.can_wait().or_raise(py)?;
         let turn = Turn::new(consumer);
-        Ok(Reader { engine, turn, rest: Mutex::default(), waker, is_finite, born: generation() })
+        Ok(Reader { turn, rest: Mutex::default(), waker, is_finite, born: generation() })
     }
 
     /// Reads up to what is visible now, and no further.
@@ -158,11 +156,6 @@ impl Reader {
                 return Ok(None);
             }
         }
-    }
-
-    /// The engine that it reads.
-    pub(crate) fn engine(&self) -> &Arc<Shared> {
-        &self.engine
     }
 
     /// Ends the wait that runs, or else the next one.

@@ -82,7 +82,7 @@ impl Scan {
             }
             Ok(consumer)
         });
-        Reader::new(py, self.engine.clone(), consumer.or_raise(py)?)?.until_now(py)
+        Reader::new(py, consumer.or_raise(py)?)?.until_now(py)
     }
 
     /// Iterates over the records.

@@ -212,8 +212,8 @@ impl File for RealFile {
         self.file.read_at(buffer, position)
     }
 
+    // Not asked whose the descriptor is: that takes a third as long as the write. Whoever holds one for long asks now and then.
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
-        self.check_is_ours()?;
         self.file.write_at(bytes, position)
     }
 

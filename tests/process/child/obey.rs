@@ -11,7 +11,7 @@ use klog::log::{Batch, Fresh, Log, LogDir, Opening, Report, Watermark};
 use klog::record::{BatchBuilder, BatchOptions};
 use klog::shm::{Control, MAPPED_BYTES, Member, Role, Visitor};
 use klog::sys::points::{self, Point};
-use klog::sys::{Disk, LockKind, Locks, Open, Sys};
+use klog::sys::{Disk, LockFile, LockKind, Locks, Open, Sys};
 use klog::{
     ConfigResource, Engine, Error, LeaderEpoch, NewTopic, Offset, ProducerConfig, ProducerRecord, Result, Start,
     TimestampMs, TopicPartition, Uuid,
@@ -134,10 +134,10 @@ impl Servant<'_> {
         let sys = Sys::real();
         let error = |e| Error::io("attaching", e);
         let memory = sys.disk.share(&self.dir.join(".klog.shm"), Open::ReadWrite, MAPPED_BYTES).map_err(error)?;
-        let file = sys.disk.open(&self.dir.join(".klog.lck"), Open::ReadWrite).map_err(error)?;
+        let file = LockFile::open(|| sys.disk.open(&self.dir.join(".klog.lck"), Open::ReadWrite)).map_err(error)?;
         assert!(file.try_lock(Role::Member.range(), LockKind::Shared).unwrap());
         let patience = Duration::from_secs(10);
-        let member = Member::enter(&sys, Control::new(memory), file, &Visitor::default(), patience, None)?;
+        let member = Member::enter(&sys, Control::new(memory), file, &Visitor::default(), patience, false)?;
         let mut report = Report::default();
         let dir = Arc::new(LogDir::open_to_write(&sys, self.dir, Arc::new(member), Fresh::No, &mut report)?);
         let id: Uuid = self.engine().admin().describe_topic(topic)?.id;
