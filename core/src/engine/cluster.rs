@@ -907,8 +907,9 @@ impl Cluster {
             result = result.and(self.close_all(member));
             reached(Point::CleanMarked);
             member.control().set_closed();
-        } else if attach.is_err() {
+        } else if let Err(error) = &attach {
             self.dir.mark_failed();
+            result = result.and(Err(error.clone())); // he may be the last one, and nothing is in order
         }
         if self.housekeeping.swap(false, Ordering::SeqCst) {
             member.control().set_housekeeper(0);
