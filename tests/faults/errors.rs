@@ -25,6 +25,9 @@ fn every_call(kind: FaultKind, persistent: bool, check: impl Fn(&SimDisk, &Promi
     (calls, noticed.into_inner())
 }
 
+/// The last calls of all give locks back, which the kernel does whatever the disk says.
+const GIVEN_BACK: u64 = 3;
+
 fn fails_and_opens_again(errno: i32, persistent: bool) {
     let (calls, noticed) = every_call(FaultKind::Errno(errno), persistent, |disk, promises, when| {
         if let Some((step, error)) = promises.failures.first() {
@@ -34,7 +37,7 @@ fn fails_and_opens_again(errno: i32, persistent: bool) {
     });
     println!("errno {errno}, persistent: {persistent}: {calls} calls, {noticed} faults reached the caller");
     // The rest concerned what is advice, or is done later: indexes, files that are removed, checkpoints between the steps.
-    let least = if persistent { calls } else { calls * 3 / 4 };
+    let least = if persistent { calls - GIVEN_BACK } else { calls * 3 / 4 };
     assert!(noticed >= least, "{noticed} of {calls} faults reached the caller");
 }
 
