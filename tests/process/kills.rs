@@ -70,7 +70,7 @@ struct Round<'a> {
 fn make(dir: &Path) {
     let engine = Engine::open(dir).unwrap();
     for name in TOPICS {
-        let durability = if name == "written" { "os" } else { "fsync" };
+        let durability = if name == "durable" { "fsync" } else { "os" };
         // An index that is soon full makes for small segments.
         let mut topic = NewTopic::named(name)
             .partitions(2)
@@ -214,7 +214,7 @@ impl Round<'_> {
         (0..readers).for_each(|_| self.start(false));
         let mut dead = 0;
         while dead < kills {
-            let moments = self.below(25);
+            let moments = self.below(16);
             let mut deaths = 0;
             for _ in 0..moments {
                 deaths += u64::from(self.hear());

@@ -379,7 +379,7 @@ impl Log {
     fn open_unless_deleted<'a>(&self, slot: &'a Slot) -> io::Result<Option<&'a Arc<Segment>>> {
         match slot.open(self.sys(), &self.path) {
             // The log start moves before the files do.
-            Err(e) if e.kind() == io::ErrorKind::NotFound && slot.base < self.block.log_start() => Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.is_deleted(slot.base) => Ok(None),
             opened => opened.map(Some),
         }
     }

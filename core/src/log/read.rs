@@ -110,7 +110,7 @@ impl Log {
     }
 
     /// Whether an offset lies below the log start by now.
-    fn is_deleted(&self, offset: Offset) -> bool {
+    pub(super) fn is_deleted(&self, offset: Offset) -> bool {
         self.mirror();
         offset < self.block.log_start()
     }

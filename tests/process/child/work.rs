@@ -69,7 +69,7 @@ impl Worker {
     }
 
     fn step(&mut self) {
-        match self.below(100) {
+        match self.below(150) {
             0 => self.make_topic(),
             1 => self.remove_topic(),
             2 => self.trim(),
