@@ -46,9 +46,9 @@ fn fill(dir: &Path) -> PathBuf {
     let mut file = std::fs::File::create(&path).unwrap();
     let mut size = 1 << 20;
     while size > 0 {
-        match file.write(&vec![1; size]) {
-            Ok(_) => {}
-            Err(_) => size /= 2,
+        // What did not fit whole is there in part; then less is tried.
+        if file.write_all(&vec![1; size]).is_err() {
+            size /= 2;
         }
     }
     path

@@ -215,3 +215,45 @@ fn a_topic_that_is_made_again_keeps_its_directories_when_its_remover_comes_late(
     assert_eq!(engine.admin().describe_topic("written").unwrap().partitions[0].high_watermark, 3);
     assert_eq!(engine.admin().describe_topic("other").unwrap_err().code(), ErrorCode::UnknownTopicOrPartition);
 }
+
+/// Once, retention took an append that came to nothing for content of the last segment, and with it the segment that
+/// everybody was writing to.
+#[test]
+fn retention_beside_an_append_that_comes_to_nothing_leaves_the_active_segment() {
+    let root = tempfile::tempdir().unwrap();
+    let mut first = Other::opened(root.path(), &["threads=off"]);
+    first.does("create t 1 klog.durability=os retention.bytes=0 file.delete.delay.ms=0");
+    let mut cleaner = Other::opened(root.path(), &["threads=off"]);
+    cleaner.does("append t 0 0 3");
+    assert_eq!(cleaner.does("clean"), "1");
+    // The last segment is empty. Somebody writes half of a batch, and stops there; then he dies.
+    first.does("read t 0");
+    let mut victim = Other::opened(root.path(), &["threads=off"]);
+    victim.does("read t 0");
+    victim.does("stop half-written 1");
+    victim.tell("append t 0 3 1");
+    victim.stops_at("half-written");
+    cleaner.tell("clean");
+    assert!(cleaner.line_within(std::time::Duration::from_millis(200)).is_err(), "it waits for the lock");
+    victim.kill();
+    assert_eq!(cleaner.line().as_deref(), Some("ok 0"));
+    assert_eq!(first.does("append t 0 4 2"), "4");
+    assert_eq!(Other::opened(root.path(), &[]).does("read t 0"), "3:4 5");
+}
+
+/// Once, who had read everything of an old segment went on writing to it, although another had begun the next one and
+/// appended nothing.
+#[test]
+fn a_segment_that_another_process_began_is_written_to_although_it_is_empty() {
+    let root = tempfile::tempdir().unwrap();
+    let mut first = Other::opened(root.path(), &["threads=off"]);
+    first.does("create t 1 klog.durability=os retention.bytes=0");
+    first.does("append t 0 0 3");
+    let mut cleaner = Other::opened(root.path(), &["threads=off"]);
+    assert_eq!(cleaner.does("clean"), "1");
+    assert_eq!(first.does("append t 0 3 2"), "4");
+    assert_eq!(cleaner.does("append t 0 5 1"), "5");
+    for other in [&mut first, &mut cleaner, &mut Other::opened(root.path(), &[])] {
+        assert_eq!(other.does("read t 0"), "3:3 4 5");
+    }
+}

@@ -902,6 +902,7 @@ impl Cluster {
         self.take_snapshot(true);
         let _ = self.dir.write_noted(); // what cannot be written now costs the next opener time
         let attach = member.role(Role::Attach, "closing the directory");
+        result = result.and(member.check()); // who was fenced off closes nothing, and is told
         let is_alone = attach.is_ok() && member.check().is_ok() && self.is_alone(member);
         if is_alone {
             result = result.and(self.close_all(member));

@@ -97,6 +97,15 @@ impl Log {
         Ok(())
     }
 
+    /// Goes on in the active segment, also where nothing was appended to it yet: retention begins one, and who begins one for
+    /// a batch may die before it has written that.
+    fn follow_to_active(&self, tail: &mut Tail) -> io::Result<()> {
+        while tail.segment.base() < self.block.segment_base() {
+            self.follow_roll(tail)?;
+        }
+        Ok(())
+    }
+
     /// Goes on in the segment that somebody else began.
     fn follow_roll(&self, tail: &mut Tail) -> io::Result<()> {
         self.look_for_segments()?;
@@ -131,13 +140,8 @@ impl Log {
                 ),
             ));
         }
-        let caught_up = self.replay(tail, self.block.log_end()).and_then(|()| {
-            // A segment with nothing in it gives nothing to replay, and is the one to append to all the same.
-            while tail.segment.base() < self.block.segment_base() {
-                self.follow_roll(tail)?;
-            }
-            tail.segment.look_again()
-        });
+        let caught_up = self.replay(tail, self.block.log_end());
+        let caught_up = caught_up.and_then(|()| self.follow_to_active(tail)).and_then(|()| tail.segment.look_again());
         // What was not seen yet may be deleted by now.
         caught_up
             .or_else(|_| self.derive_again(tail))

@@ -94,7 +94,9 @@ impl Log {
         }
         self.dir.begin_writing()?;
         // What was appended since it was looked at is not old.
-        if doomed == slots.len() && !self.roll_at(end)? {
+        if let (Some(last), true) = (slots.last(), doomed == slots.len())
+            && !self.roll_at(end, last.base)?
+        {
             doomed -= 1;
         }
         if doomed == 0 {
@@ -103,14 +105,16 @@ impl Log {
         self.remove_first(&slots[..doomed], expired, config)
     }
 
-    /// Begins a new segment if the log still ends at `end`.
-    fn roll_at(&self, end: Offset) -> Result<bool> {
+    /// Begins a new segment behind the one at `last` if the log still ends at `end`, and that one holds anything: what it
+    /// seemed to hold may have been an append that came to nothing.
+    fn roll_at(&self, end: Offset, last: Offset) -> Result<bool> {
         let mut tail = self.tail();
         let holding = self.acquire(&mut tail)?;
         let is_same = self.block.log_end() == end;
         let result = if is_same { self.roll_to(&mut tail, end) } else { Ok(()) };
+        let is_sealed = self.block.segment_base() > last;
         holding.release();
-        result.map(|()| is_same)
+        result.map(|()| is_same && is_sealed)
     }
 
     fn remove_first(&self, doomed: &[Arc<Slot>], expired: &mut Expired, config: &TopicConfig) -> Result<()> {
@@ -140,6 +144,7 @@ impl Log {
     fn rename_segments(&self, doomed: &[Arc<Slot>], expired: &mut Expired) -> io::Result<()> {
         let disk = &self.sys().disk;
         for slot in doomed {
+            assert!(slot.base < self.block.segment_base(), "{}: the active segment does not go", self.partition);
             self.segments.write().unwrap_or_else(PoisonError::into_inner).remove(&slot.base);
             for kind in FileKind::OF_SEGMENT.into_iter().chain([FileKind::Snapshot]) {
                 let from = self.path.join(file_name(slot.base, kind, Suffix::None));

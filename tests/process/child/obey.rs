@@ -112,8 +112,8 @@ impl Servant<'_> {
         let mut said = String::new();
         while !consumer.is_finished() {
             for record in &consumer.poll(Duration::ZERO)? {
-                let separator = if said.is_empty() { format!("{}:", record.offset()) } else { " ".into() };
-                said += &format!("{separator}{}", std::str::from_utf8(record.value().unwrap()).unwrap());
+                said += &if said.is_empty() { format!("{}:", record.offset()) } else { " ".into() };
+                said += std::str::from_utf8(record.value().unwrap()).unwrap();
             }
         }
         Ok(said)
