@@ -112,7 +112,8 @@ impl Servant<'_> {
         let mut said = String::new();
         while !consumer.is_finished() {
             for record in &consumer.poll(Duration::ZERO)? {
-                said += &if said.is_empty() { format!("{}:", record.offset()) } else { " ".into() };
+                let before = if said.is_empty() { format!("{}:", record.offset()) } else { " ".to_owned() };
+                said.push_str(&before);
                 said += std::str::from_utf8(record.value().unwrap()).unwrap();
             }
         }
