@@ -1,5 +1,6 @@
 //! The power is cut at every write of adopting a directory that klog did not make.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
@@ -17,8 +18,11 @@ use klog_tests::seed;
 const LOG: &str = "/data/__cluster_metadata-0/00000000000000000000.log";
 const TOLD: Retention = Retention { ms: 9_000_000, bytes: -1 };
 
+/// Every one has other chances: of what two made, ids must not be the same.
 fn sys(disk: &SimDisk) -> Sys {
-    Sys::simulated(disk.clone(), SimClock::new(TimestampMs(NOW)), 3)
+    thread_local!(static MADE: Cell<u64> = const { Cell::new(3) });
+    MADE.set(MADE.get() + 1);
+    Sys::simulated(disk.clone(), SimClock::new(TimestampMs(NOW)), MADE.get())
 }
 
 fn options(disk: &SimDisk) -> OpenOptions {

@@ -129,7 +129,7 @@ fn a_build_that_goes_on_behind_a_cut_that_is_not_synced_is_caught() {
     bugs::make(Some(Bug::CutWithoutSync));
     // What was cut must be worth coming back: a whole batch behind a torn one, each of several sectors.
     let large = |random: &SimRandom| vec![Op::AppendLarge; 1 + random.next() as usize % 4];
-    let caught = (1..4000).find_map(|seed| chain_of(&base, seed, 6, large).err());
+    let caught = (7_600..11_600).find_map(|seed| chain_of(&base, seed, 6, large).err());
     bugs::make(None);
     println!("CutWithoutSync is caught by {}", caught.expect("the mistake must be noticed"));
 }

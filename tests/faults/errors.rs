@@ -26,7 +26,7 @@ fn every_call(kind: FaultKind, persistent: bool, check: impl Fn(&SimDisk, &Promi
 }
 
 /// The last calls of all give locks back, which the kernel does whatever the disk says.
-const GIVEN_BACK: u64 = 3;
+const GIVEN_BACK: u64 = 4;
 
 fn fails_and_opens_again(errno: i32, persistent: bool) {
     let (calls, noticed) = every_call(FaultKind::Errno(errno), persistent, |disk, promises, when| {

@@ -643,10 +643,16 @@ impl Cluster {
         self.plan_upkeep();
     }
 
+    /// How often any process has written the checkpoints.
+    fn checkpoints_written(&self) -> u32 {
+        self.dir.member().map_or(0, |member| member.control().checkpoints())
+    }
+
     /// Has the checkpoints follow, and retention begin: by this process, if it does the housekeeping by then.
     pub(super) fn plan_upkeep(self: &Arc<Self>) {
         if !self.checkpoint_due.load(Ordering::Relaxed) && !self.checkpoint_due.swap(true, Ordering::Relaxed) {
-            self.duties.after(CHECKPOINT_WITHIN, Arc::new(CheckpointDuty { cluster: Arc::downgrade(self) }));
+            let seen = AtomicU32::new(self.checkpoints_written());
+            self.duties.after(CHECKPOINT_WITHIN, Arc::new(CheckpointDuty { cluster: Arc::downgrade(self), seen }));
         }
         if !self.retention_due.load(Ordering::Relaxed) && !self.retention_due.swap(true, Ordering::Relaxed) {
             let every = Duration::from_millis(self.config.log_retention_check_interval_ms as u64);
@@ -1018,15 +1024,19 @@ impl Duty for FlushDuty {
     }
 }
 
+/// Planned by whoever appends: the one who keeps house may never append, and not know.
 struct CheckpointDuty {
     cluster: Weak<Cluster>,
+    /// How often they had been written by any process.
+    seen: AtomicU32,
 }
 
 impl Duty for CheckpointDuty {
     fn perform(&self) -> Option<Duration> {
         let cluster = self.cluster.upgrade()?;
-        if !cluster.is_housekeeper() {
-            return Some(CHECKPOINT_WITHIN); // somebody else does it, for all; and if he dies, this one
+        let written = cluster.checkpoints_written();
+        if self.seen.swap(written, Ordering::Relaxed) != written {
+            return Some(CHECKPOINT_WITHIN); // somebody else does it at the time, for all
         }
         // One that cannot be written costs the next opener time, and is tried again after the next append.
         let _ = cluster.write_checkpoints();
@@ -1048,6 +1058,9 @@ impl Duty for RetentionDuty {
         // What could not be deleted now is tried the next time.
         cluster.open_expiring();
         let _ = cluster.run_retention();
+        if let Some(member) = cluster.dir.member() {
+            cluster.end_turn(member);
+        }
         Some(every)
     }
 }

@@ -42,7 +42,7 @@ impl Cluster {
     }
 
     /// Gives the housekeeping back where calls do the work: who knows when the next one comes.
-    fn end_turn(&self, member: &Member) {
+    pub(super) fn end_turn(&self, member: &Member) {
         if self.config.threads == Threads::Off && self.housekeeping.swap(false, Ordering::AcqRel) {
             member.control().set_housekeeper(0);
             member.give_back(Role::Housekeeper);
