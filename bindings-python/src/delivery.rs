@@ -176,6 +176,7 @@ impl Delivery {
     }
 
     /// Its fate is known to the process that sent the record.
+    #[allow(clippy::unused_self, reason = "Python calls it on the object")]
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
             "cannot pickle 'klog.Delivery' object: the process that sent the record alone learns its fate",

@@ -151,7 +151,9 @@ fn program(py: Python<'_>) -> PyResult<String> {
     if name.is_empty() {
         return Ok("python".to_owned());
     }
-    name.truncate(name.floor_char_boundary(MOST));
+    while name.len() > MOST {
+        name.pop();
+    }
     Ok(format!("{name} (python)"))
 }
 
