@@ -53,7 +53,7 @@ fn settings(engine: &Engine) -> Option<String> {
 fn check_order(world: &World) -> Vec<i32> {
     let mut next = Offset::ZERO;
     let mut epochs = Vec::new();
-    for name in world.ls("__cluster_metadata-0").iter().filter(|name| name.ends_with(".log")) {
+    for name in world.ls("__cluster_metadata-0").iter().filter(|name| name.strip_suffix(".log").is_some()) {
         for header in batches(&world.bytes(&format!("__cluster_metadata-0/{name}"))) {
             assert_eq!(header.base_offset, next);
             next = header.next_offset();
