@@ -118,6 +118,8 @@ impl Log {
 
     /// One flush, with the flush lock held until its result is published.
     fn flush_held(&self) -> Result<()> {
+        // Asked again under the lock: whoever had it before may have failed since, and told nobody else's sync of it.
+        self.check_failure()?;
         if self.block.dirty() == Dirty::Truncate {
             // Whoever cuts the log has this lock, so he is dead: what he cut off must not be said to be durable.
             self.look_at_end()?;
