@@ -15,6 +15,7 @@
 use std::fmt;
 
 use super::atomic::{AtomicU32, AtomicU64, Ordering};
+use super::bell::ring;
 use crate::types::{LeaderEpoch, Offset, Position, Uuid};
 
 /// The shared words of one partition replica. See the module for their places.
@@ -587,9 +588,7 @@ impl ControlBlock {
     /// Moves the word; says whether somebody must be woken. The flag clears itself, so that a reader that was killed costs
     /// one wake-up and not one an append.
     pub fn announce_data(&self) -> bool {
-        // SeqCst: O6, the publisher's half.
-        self.data_seq.fetch_add(1, Ordering::SeqCst);
-        self.data_wait.load(Ordering::SeqCst) != 0 && self.data_wait.swap(0, Ordering::SeqCst) != 0
+        ring(&self.data_seq, &self.data_wait)
     }
 
     /// Who has the flush lock, as its word; 0 for nobody.
@@ -615,8 +614,7 @@ impl ControlBlock {
     /// Gives the flush lock back and moves the word that waiters sleep on; says whether somebody may.
     pub fn unlock_flush(&self) -> bool {
         self.flush_lock.store(0, Ordering::Release);
-        self.flush_seq.fetch_add(1, Ordering::SeqCst);
-        self.flush_wait.load(Ordering::SeqCst) != 0 && self.flush_wait.swap(0, Ordering::SeqCst) != 0
+        ring(&self.flush_seq, &self.flush_wait)
     }
 
     /// The word that moves when a flush ends; to sleep on.
