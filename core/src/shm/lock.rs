@@ -220,9 +220,11 @@ fn take_slowly(
         last = seen;
         let now = around.now();
         if is_interrupted && now - began >= INTERRUPTIBLE_AFTER_NS {
+            around.unpark(word); // in case this one was woken: another sleeps still, perhaps
             return Err(Refused::Interrupted);
         }
         if now >= deadline {
+            around.unpark(word); // as above
             return Err(Refused::TimedOut { holder, waited_ns: now - began });
         }
     };
@@ -264,9 +266,11 @@ fn take_kernel_lock(
         }
         let now = around.now();
         if is_interrupted && now - began >= INTERRUPTIBLE_AFTER_NS {
+            around.unpark(&block.lock); // as in `take_slowly`
             return Err(Refused::Interrupted);
         }
         if now >= deadline {
+            around.unpark(&block.lock);
             return Err(Refused::TimedOut { holder: SlotToken::of_word(seen), waited_ns: now - began });
         }
     }
