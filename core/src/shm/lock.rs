@@ -246,7 +246,12 @@ fn take_kernel_lock(
     loop {
         if around.try_kernel_lock(index) {
             let mark = if has_waited { WAITERS } else { 0 };
-            let before = block.lock.swap(token.word() | mark, Ordering::Acquire);
+            let own = token.word() | mark;
+            let before = block.lock.swap(own, Ordering::Acquire);
+            if before & WAITERS != 0 {
+                // Some sleep on the word of the dead. The exchange fails where somebody has marked the word since.
+                let _ = block.lock.compare_exchange(own, own | WAITERS, Ordering::Relaxed, Ordering::Relaxed);
+            }
             if has_waited {
                 block.count_wait(around.now().saturating_sub(began));
             }
