@@ -599,7 +599,8 @@ impl ControlBlock {
     /// Takes the flush lock from `from`, which is 0 or the word of somebody who died; `false` where that is not so any more.
     /// `now` is for messages, in ns of the monotonic clock.
     pub fn take_flush_lock(&self, from: u32, token: u32, now: u64) -> bool {
-        let taken = self.flush_lock.compare_exchange(from, token, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        // Release: as in `lock::take`, for whoever asks whether the flusher lives.
+        let taken = self.flush_lock.compare_exchange(from, token, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if taken {
             self.flush_since.store(now, Ordering::Relaxed);
         }

@@ -157,8 +157,8 @@ fn take(
     around: &impl Around,
     count_wait: impl FnOnce(u64),
 ) -> Result<u32, Refused> {
-    // Acquire: O1.
-    match word.compare_exchange(0, token.word(), Ordering::Acquire, Ordering::Relaxed) {
+    // Acquire: O1. Release: whoever sees the token sees the generation that it names, and does not take it for an older one's.
+    match word.compare_exchange(0, token.word(), Ordering::AcqRel, Ordering::Relaxed) {
         Ok(_) => Ok(0),
         Err(_) => take_slowly(word, token, patience, around, count_wait),
     }
@@ -183,14 +183,14 @@ fn take_slowly(
     let taken = loop {
         let seen = word.load(Ordering::Relaxed);
         if seen == 0 {
-            match word.compare_exchange(0, own | mark, Ordering::Acquire, Ordering::Relaxed) {
+            match word.compare_exchange(0, own | mark, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => break 0,
                 Err(_) => continue,
             }
         }
         if seen & !WAITERS == own {
             // A thread of this handle unwound without giving it back, and none other is inside.
-            match word.compare_exchange(seen, own | WAITERS, Ordering::Acquire, Ordering::Relaxed) {
+            match word.compare_exchange(seen, own | WAITERS, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => break seen,
                 Err(_) => continue,
             }
@@ -209,10 +209,11 @@ fn take_slowly(
         let seen = seen | WAITERS;
         is_interrupted |= !around.park(word, seen, sleep);
         let holder = SlotToken::of_word(seen);
-        if word.load(Ordering::Relaxed) == seen {
+        // Acquire: pairs with the exchange that took the lock.
+        if word.load(Ordering::Acquire) == seen {
             // The time was over, or the wake-up was for nothing. O2: the look at the holder comes before the exchange.
             let is_dead = holder.is_none_or(|holder| around.is_dead(holder));
-            if is_dead && word.compare_exchange(seen, own | WAITERS, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            if is_dead && word.compare_exchange(seen, own | WAITERS, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 break seen;
             }
         }
