@@ -1,6 +1,7 @@
 /* forks.c - children that are forked at random moments while threads send and receive. Each uses what it inherited and ends
  * in some way. Nobody hangs, no acknowledged record is lost, none is there twice. Usage: forks DIR [COUNT [SEED]] */
 #define _DEFAULT_SOURCE
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -42,7 +43,7 @@ static void *keep_sending(void *argument) {
       exit(1);
     }
     work->sent++;
-    usleep(500);
+    poll(NULL, 0, 1); /* a pace, and nothing waits for it */
   }
   return NULL;
 }
@@ -159,7 +160,7 @@ static void under_load(const char *dir, int children) {
     int status = -1;
     pid_t child;
     plans[number] = draw();
-    usleep(chance(3000)); /* a moment of its own, and nothing waits for it */
+    poll(NULL, 0, (int)chance(4)); /* a moment of its own, and nothing waits for it */
     child = fork();
     CHECK(child >= 0);
     if (child == 0) be_a_child(&plans[number], number);
