@@ -286,7 +286,7 @@ def write(name, send):
         if number % 3 == 0:
             latest.result()
             tell(f"{name}-{number}")
-            time.sleep(0.002)
+            threading.Event().wait(0.002)
         number += 1
 
 def read():
@@ -345,7 +345,7 @@ for each in threads:
     each.start()
 ended = []
 for number in range(int(sys.argv[3])):
-    time.sleep(chance.random() * 0.02)  # a moment of its own, and nothing waits for it
+    threading.Event().wait(chance.random() * 0.02)  # a moment of its own, and nothing waits for it
     seed = chance.random()
     pid = os.fork()
     if pid == 0:

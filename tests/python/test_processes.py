@@ -422,13 +422,13 @@ engine.send("orders", b"afterwards").result()
 
 
 PRODUCER = """
-import klog, sys, time
+import klog, sys, threading, time
 with klog.open(sys.argv[1]) as engine:
     producer = engine.producer(acks=1)
     began = time.monotonic()
     for number in range(int(sys.argv[2])):
         producer.send("numbers", b"%d" % number)
-        time.sleep(max(0, began + number * float(sys.argv[3]) - time.monotonic()))
+        threading.Event().wait(max(0, began + number * float(sys.argv[3]) - time.monotonic()))
     producer.flush()
 """
 
