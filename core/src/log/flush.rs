@@ -14,7 +14,7 @@ use super::tail::invalid;
 use super::{Log, Slot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::segment::{FileKind, Found, Scanner, Suffix, file_name};
-use crate::shm::{Dirty, Failure, Operation, Refused, SlotToken, State};
+use crate::shm::{Commit, Dirty, Failure, Operation, Refused, SlotToken, State};
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, File, Open, Wait};
@@ -120,6 +120,8 @@ impl Log {
     fn flush_held(&self) -> Result<()> {
         // Asked again under the lock: whoever had it before may have failed since, and told nobody else's sync of it.
         self.check_failure()?;
+        // A handle that is none any more says nothing about the disk.
+        self.member()?.check()?;
         if self.block.dirty() == Dirty::Truncate {
             // Whoever cuts the log has this lock, so he is dead: what he cut off must not be said to be durable.
             self.look_at_end()?;
@@ -131,14 +133,15 @@ impl Log {
             return Ok(());
         }
         // Set by somebody who died: the flush may have failed, and the kernel told only him.
-        let is_doubtful = self.block.is_flushing();
+        let doubtful = if self.block.is_flushing() { Some(self.committed()?) } else { None };
         self.block.set_flushing(true);
         reached(Point::FlushBegun);
         let began = self.sys().clock.monotonic();
         let result = match is_made(Bug::AcknowledgeBeforeFlush) {
             true => Ok(()),
-            false if is_doubtful => self.settle_range(from, target).and_then(|()| self.sync_range(from, target)),
-            false => self.sync_range(from, target),
+            false => doubtful
+                .map_or(Ok(()), |committed| self.settle_range(from, target, committed))
+                .and_then(|()| self.sync_range(from, target)),
         };
         self.block.count_flush(in_ns(self.sys().clock.monotonic().saturating_sub(began)));
         match result {
@@ -167,14 +170,7 @@ impl Log {
     }
 
     /// Writes what lies in `[from, target)` once more, and checks it as it comes back from the disk.
-    fn settle_range(&self, from: Offset, target: Offset) -> io::Result<()> {
-        // What is committed by now, and nothing that somebody may be writing. Under the lock: a roll changes two words.
-        let (active, commit) = {
-            let holding = self.acquire(&mut self.tail()).map_err(io::Error::other)?;
-            let standing = (self.block.segment_base(), self.block.commit());
-            holding.release();
-            standing
-        };
+    fn settle_range(&self, from: Offset, target: Offset, (active, commit): (Offset, Commit)) -> io::Result<()> {
         let slots = self.slots().map_err(io::Error::other)?;
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.base < target) {
             if slots.get(index + 1).is_some_and(|next| next.base <= from) {
@@ -196,6 +192,15 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// The active segment, and what is committed by now: nothing that somebody may be writing. Under the lock, since a roll
+    /// changes two words.
+    fn committed(&self) -> Result<(Offset, Commit)> {
+        let holding = self.acquire(&mut self.tail())?;
+        let standing = (self.block.segment_base(), self.block.commit());
+        holding.release();
+        Ok(standing)
     }
 
     /// Syncs what lies in `[from, target)`: sealed segments first, with their indexes and the snapshot behind them, then
