@@ -8,7 +8,7 @@ use std::path::Path;
 use super::attach::{self, Writers};
 use super::cluster::Cluster;
 use crate::error::Result;
-use crate::shm::{Block, Control, Counts, SlotToken, State, Visitor};
+use crate::shm::{Block, Control, Counts, SlotToken, State, Visitor, in_ns};
 use crate::sys::{Clock, Sys};
 use crate::types::{METADATA_TOPIC, TopicPartition, Uuid};
 
@@ -238,8 +238,7 @@ fn handles(sys: &Sys, dir: &Path, control: &Control, name_of: NameOf<'_>) -> Res
     }
     let held = attach::held_slots(sys, dir, handles.iter().map(|handle| handle.slot))?;
     handles.iter_mut().for_each(|handle| handle.is_dead = !held.contains(&handle.slot));
-    let now = u64::try_from(sys.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
-    note_holdings(control, &mut handles, now, name_of);
+    note_holdings(control, &mut handles, in_ns(sys.clock.monotonic()), name_of);
     Ok(handles)
 }
 

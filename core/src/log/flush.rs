@@ -14,7 +14,7 @@ use super::tail::invalid;
 use super::{Log, Slot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::segment::{FileKind, Found, Scanner, Suffix, file_name};
-use crate::shm::{Commit, Dirty, Failure, Operation, Refused, SlotToken, State};
+use crate::shm::{Commit, Dirty, Failure, Operation, Refused, SlotToken, State, in_ns};
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, File, Open, Wait};
@@ -22,10 +22,6 @@ use crate::types::{Offset, Position};
 
 /// No wait by protocol is longer: a wake-up that was swallowed by a dying process costs this much.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
-
-fn in_ns(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
 
 /// The flush lock, held. Given back when this goes, also by a thread that dies in the flush.
 pub(super) struct Flushing<'a>(&'a Log);

@@ -88,12 +88,49 @@ pub struct Held {
     pub changed_hands: bool,
 }
 
-fn in_ns(time: Duration) -> u64 {
+/// A time in ns; one that does not fit is beyond every machine's life.
+pub fn in_ns(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A signal ends a wait that has lasted for so long: nobody is bothered with it while locks change hands as usual.
-pub(super) const INTERRUPTIBLE_AFTER_NS: u64 = 50_000_000;
+/// A wait for something that somebody else holds.
+pub(super) struct Waiting {
+    /// In ns, as the deadline.
+    began: u64,
+    deadline: u64,
+    is_interrupted: bool,
+}
+
+impl Waiting {
+    /// A signal ends a wait that has lasted for so long: nobody is bothered with it while locks change hands as usual.
+    const INTERRUPTIBLE_AFTER_NS: u64 = 50_000_000;
+
+    pub(super) fn begin(patience: Duration, around: &impl Around) -> Waiting {
+        let began = around.now();
+        Waiting { began, deadline: began.saturating_add(in_ns(patience)), is_interrupted: false }
+    }
+
+    /// Sleeps while `word` is `expected`, at most for `timeout`.
+    pub(super) fn sleep(&mut self, word: &AtomicU32, expected: u32, timeout: Duration, around: &impl Around) {
+        self.is_interrupted |= !around.park(word, expected, timeout);
+    }
+
+    /// For how long it has lasted, in ns.
+    fn lasted(&self, around: &impl Around) -> u64 {
+        around.now().saturating_sub(self.began)
+    }
+
+    /// Why it is over without success, if it is; `holder` was the last one that was seen.
+    pub(super) fn refused(&self, holder: Option<SlotToken>, around: &impl Around) -> Option<Refused> {
+        let now = around.now();
+        let waited_ns = now.saturating_sub(self.began);
+        if self.is_interrupted && waited_ns >= Self::INTERRUPTIBLE_AFTER_NS {
+            return Some(Refused::Interrupted);
+        }
+        (now >= self.deadline).then_some(Refused::TimedOut { holder, waited_ns })
+    }
+}
+
 /// The first sleep, and the longest: no wait by protocol is longer.
 const FIRST_SLEEP: Duration = Duration::from_millis(2);
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
@@ -173,13 +210,11 @@ fn take_slowly(
     count_wait: impl FnOnce(u64),
 ) -> Result<u32, Refused> {
     let own = token.word();
-    let began = around.now();
-    let deadline = began.saturating_add(in_ns(patience));
+    let mut waiting = Waiting::begin(patience, around);
     let mut spins = SPINS;
     let (mut sleep, mut last) = (FIRST_SLEEP, 0);
     // Whoever has slept takes the lock as one with waiters: another may sleep still.
     let mut mark = 0;
-    let mut is_interrupted = false;
     let taken = loop {
         let seen = word.load(Ordering::Relaxed);
         if seen == 0 {
@@ -207,7 +242,7 @@ fn take_slowly(
         }
         mark = WAITERS;
         let seen = seen | WAITERS;
-        is_interrupted |= !around.park(word, seen, sleep);
+        waiting.sleep(word, seen, sleep, around);
         let holder = SlotToken::of_word(seen);
         // Acquire: pairs with the exchange that took the lock.
         if word.load(Ordering::Acquire) == seen {
@@ -219,17 +254,12 @@ fn take_slowly(
         }
         sleep = if last == seen { (sleep * 2).min(LONGEST_SLEEP) } else { FIRST_SLEEP };
         last = seen;
-        let now = around.now();
-        if is_interrupted && now - began >= INTERRUPTIBLE_AFTER_NS {
+        if let Some(refused) = waiting.refused(holder, around) {
             around.unpark(word); // in case this one was woken: another sleeps still, perhaps
-            return Err(Refused::Interrupted);
-        }
-        if now >= deadline {
-            around.unpark(word); // as above
-            return Err(Refused::TimedOut { holder, waited_ns: now - began });
+            return Err(refused);
         }
     };
-    count_wait(around.now().saturating_sub(began));
+    count_wait(waiting.lasted(around));
     Ok(taken)
 }
 
@@ -241,9 +271,8 @@ fn take_kernel_lock(
     patience: Duration,
     around: &impl Around,
 ) -> Result<u32, Refused> {
-    let began = around.now();
-    let deadline = began.saturating_add(in_ns(patience));
-    let (mut sleep, mut has_waited, mut is_interrupted) = (FIRST_SLEEP, false, false);
+    let mut waiting = Waiting::begin(patience, around);
+    let (mut sleep, mut has_waited) = (FIRST_SLEEP, false);
     loop {
         if around.try_kernel_lock(index) {
             let mark = if has_waited { WAITERS } else { 0 };
@@ -254,7 +283,7 @@ fn take_kernel_lock(
                 let _ = block.lock.compare_exchange(own, own | WAITERS, Ordering::Relaxed, Ordering::Relaxed);
             }
             if has_waited {
-                block.count_wait(around.now().saturating_sub(began));
+                block.count_wait(waiting.lasted(around));
             }
             return Ok(before);
         }
@@ -263,21 +292,16 @@ fn take_kernel_lock(
         let marked = seen | WAITERS;
         if seen == 0 {
             // Between the kernel's lock and the word, for an instant, unless the holder was stopped there.
-            is_interrupted |= !around.park(&block.lock, 0, FIRST_SLEEP);
+            waiting.sleep(&block.lock, 0, FIRST_SLEEP, around);
         } else if seen == marked
             || block.lock.compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
-            is_interrupted |= !around.park(&block.lock, marked, sleep);
+            waiting.sleep(&block.lock, marked, sleep, around);
             sleep = (sleep * 2).min(LONGEST_SLEEP);
         }
-        let now = around.now();
-        if is_interrupted && now - began >= INTERRUPTIBLE_AFTER_NS {
+        if let Some(refused) = waiting.refused(SlotToken::of_word(seen), around) {
             around.unpark(&block.lock); // as in `take_slowly`
-            return Err(Refused::Interrupted);
-        }
-        if now >= deadline {
-            around.unpark(&block.lock);
-            return Err(Refused::TimedOut { holder: SlotToken::of_word(seen), waited_ns: now - began });
+            return Err(refused);
         }
     }
 }

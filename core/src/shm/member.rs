@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::control::{Block, Control, PRIVATE_BYTES, SLOTS, Seat, Visitor};
-use super::lock::{AppendLock, Around, Held, INTERRUPTIBLE_AFTER_NS, Refused, SlotToken};
+use super::lock::{AppendLock, Around, Held, Refused, SlotToken, Waiting, in_ns};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::points::{Point, reached};
 use crate::sys::{
@@ -172,11 +172,6 @@ impl Member {
         &self.sys
     }
 
-    /// Until when a call that begins now waits for a lock that somebody else holds, in ns of the monotonic clock.
-    pub fn deadline(&self) -> u64 {
-        self.now().saturating_add(u64::try_from(self.patience.as_nanos()).unwrap_or(u64::MAX))
-    }
-
     /// Refuses a handle that is none any more: the directory's files were replaced, or somebody else has its slot. Four
     /// loads. To be asked after a lock was taken (I10).
     ///
@@ -281,10 +276,8 @@ impl Member {
     /// # Errors
     /// `RequestTimedOut`; `Interrupted`; those of locking.
     pub fn role(&self, role: Role, what: &str) -> Result<RoleHeld<'_>> {
-        let began = self.now();
-        let deadline = self.deadline();
+        let mut waiting = Waiting::begin(self.patience, self);
         let turns = self.control.turns();
-        let mut is_interrupted = false;
         loop {
             let word = turns.word().load(Ordering::SeqCst);
             turns.announce_waiter();
@@ -292,14 +285,10 @@ impl Member {
             if self.file.try_lock(role.range(), LockKind::Exclusive).map_err(locking)? {
                 return Ok(RoleHeld { member: self, role });
             }
-            is_interrupted |= !self.park(turns.word(), word, LONGEST_WAIT);
-            let now = self.now();
-            if is_interrupted && now - began >= INTERRUPTIBLE_AFTER_NS {
-                return Err(self.refused(&what, Refused::Interrupted));
-            }
-            if now >= deadline {
-                let holder = SlotToken::of_word(self.control.changing().0).filter(|_| role == Role::Metadata);
-                return Err(self.refused(&what, Refused::TimedOut { holder, waited_ns: now - began }));
+            waiting.sleep(turns.word(), word, LONGEST_WAIT, self);
+            let holder = SlotToken::of_word(self.control.changing().0).filter(|_| role == Role::Metadata);
+            if let Some(refused) = waiting.refused(holder, self) {
+                return Err(self.refused(&what, refused));
             }
         }
     }
@@ -395,7 +384,7 @@ impl Member {
 
 impl Around for Member {
     fn now(&self) -> u64 {
-        u64::try_from(self.sys.clock.monotonic().as_nanos()).unwrap_or(u64::MAX)
+        in_ns(self.sys.clock.monotonic())
     }
 
     fn park(&self, word: &AtomicU32, expected: u32, timeout: Duration) -> bool {

@@ -15,5 +15,5 @@ mod member;
 pub use bell::Bell;
 pub use block::{Commit, ControlBlock, Counts, Dirty, Failure, Operation, Standing, State};
 pub use control::{Block, Control, LAYOUT, MAPPED_BYTES, PRIVATE_BYTES, SLOTS, Seat, Visitor};
-pub use lock::{AppendLock, Around, Held, Refused, SlotToken};
+pub use lock::{AppendLock, Around, Held, Refused, SlotToken, in_ns};
 pub use member::{Member, Role, RoleHeld, slot_byte};
