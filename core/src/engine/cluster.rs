@@ -170,7 +170,7 @@ impl Cluster {
         memory.map(Control::bell)
     }
 
-    /// Wakes whoever sleeps on anything of this directory, to look again.
+    /// Wakes whoever sleeps on anything of this directory, to look again; also readers, who cannot say that they sleep.
     pub(crate) fn ring(&self) {
         if let (Some(bell), Some(_)) = (self.bell(), self.dir.member()) {
             bell.ring();

@@ -147,12 +147,10 @@ impl Replica {
             self.sys.wait.wake_all(block.data_sequence());
         }
         // Woken with every partition of the directory: what a consumer of many partitions sleeps on.
-        if let Some(member) = self.log.dir().member() {
-            let bell = member.control().bell();
-            if bell.ring() {
-                block.count_wake();
-                self.sys.wait.wake_all(bell.word());
-            }
+        if let Some(member) = self.log.dir().member()
+            && member.ring(member.control().bell())
+        {
+            block.count_wake();
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::bell::Bell;
 use super::control::{Block, Control, PRIVATE_BYTES, SLOTS, Seat, Visitor};
 use super::lock::{AppendLock, Around, Held, Refused, SlotToken, Waiting, in_ns};
 use crate::error::{Error, ErrorCode, Result};
@@ -299,10 +300,16 @@ impl Member {
             return; // the descriptor is the parent's
         }
         let _ = self.file.unlock(role.range()); // the kernel does it when the file is closed, at the latest
-        let turns = self.control.turns();
-        if turns.ring() {
-            self.sys.wait.wake_all(turns.word());
+        self.ring(self.control.turns());
+    }
+
+    /// Moves the word of a bell and wakes whoever sleeps on it; whether anybody had said so.
+    pub fn ring(&self, bell: &Bell) -> bool {
+        let must_wake = bell.ring();
+        if must_wake {
+            self.sys.wait.wake_all(bell.word());
         }
+        must_wake
     }
 
     /// Tries to have the directory to itself: `true` when no other handle is attached.
@@ -331,10 +338,7 @@ impl Member {
             if !self.has_lost_descriptors() {
                 let _ = self.file.unlock(LockRange::WHOLE);
             }
-            let turns = self.control.turns();
-            if turns.ring() {
-                self.sys.wait.wake_all(turns.word());
-            }
+            self.ring(self.control.turns());
         }
     }
 
