@@ -21,8 +21,8 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::shm::{Control, MAPPED_BYTES, Member, PRIVATE_BYTES, Role, Visitor, slot_byte};
 use crate::sys::points::{Point, reached};
 use crate::sys::{
-    AnyDisk, AnyFile, Clock, Disk, File, LockFile, LockKind, LockRange, Locks, Mapping, Open, Sys, Wait, generation,
-    read_whole, write_all_at,
+    AnyDisk, AnyFile, Clock, Disk, File, FileIdentity, LockFile, LockKind, LockRange, Locks, Mapping, Open, Sys, Wait,
+    generation, read_whole, write_all_at,
 };
 
 pub(crate) const BROKER_LOCK: &str = ".lock";
@@ -39,9 +39,9 @@ pub(crate) struct Attachment {
     files: Vec<LockFile>,
     generation: u32,
     member: Option<Arc<Member>>,
-    /// Device and inode of the directory, and of `.lock`.
-    directory: (u64, u64),
-    broker_lock: (u64, u64),
+    directory: FileIdentity,
+    /// `.lock`.
+    broker_lock: FileIdentity,
     /// Nobody else may attach.
     pub(crate) is_exclusive: bool,
     /// For a reader: somebody is writing, and cannot be followed; only what the checkpoints vouch for may be read.
@@ -124,7 +124,7 @@ impl Attachment {
             check_instance(sys, dir, &control)?;
         }
         check_coherent(dir, &control)?;
-        let at = broker_lock.stat().map_err(|e| Error::io(format_args!("looking at {}", dir.display()), e))?;
+        let looked = broker_lock.stat().map_err(|e| Error::io(format_args!("looking at {}", dir.display()), e))?;
         let patience = Duration::from_millis(options.config.request_timeout_ms as u64);
         let visitor = visitor(sys, options);
         let member = Member::enter(sys, control, klog_lock, &visitor, patience, options.on_interrupt.is_some())?;
@@ -133,8 +133,8 @@ impl Attachment {
             files: vec![broker_lock],
             generation: generation(),
             member: Some(member.clone()),
-            directory: sys.disk.stat(dir).map_or((0, 0), |at| (at.device, at.inode)),
-            broker_lock: (at.device, at.inode),
+            directory: sys.disk.stat(dir).map_or(FileIdentity::default(), |found| found.identity),
+            broker_lock: looked.identity,
             is_exclusive,
             beside_writer: false,
         };
@@ -150,8 +150,8 @@ impl Attachment {
             files: Vec::new(),
             generation: generation(),
             member: None,
-            directory: (0, 0),
-            broker_lock: (0, 0),
+            directory: FileIdentity::default(),
+            broker_lock: FileIdentity::default(),
             is_exclusive: false,
             beside_writer: false,
         };
@@ -172,17 +172,17 @@ impl Attachment {
     /// `chroot` for example, or from whom the directory was moved away, cannot tell, and says nothing against them.
     pub(crate) fn is_current(&self, sys: &Sys, dir: &Path) -> bool {
         let Some(member) = &self.member else { return true };
-        let look = |path: &Path| sys.disk.stat(path).map(|at| (at.device, at.inode));
+        let look = |path: &Path| sys.disk.stat(path).map(|found| found.identity);
         if !look(dir).is_ok_and(|found| found == self.directory) {
             return true;
         }
-        let is_named = |name: &str, ours: (u64, u64)| match look(&dir.join(name)) {
+        let is_named = |name: &str, ours: FileIdentity| match look(&dir.join(name)) {
             Ok(found) => found == ours,
             Err(e) => e.kind() != io::ErrorKind::NotFound,
         };
-        let memory = member.control().mapping().place().ok().flatten();
+        let memory = member.control().mapping().identity().ok().flatten();
         is_named(BROKER_LOCK, self.broker_lock)
-            && is_named(KLOG_LOCK, member.place())
+            && is_named(KLOG_LOCK, member.identity())
             && memory.is_none_or(|memory| is_named(SHARED_MEMORY, memory))
     }
 }
@@ -376,8 +376,8 @@ fn check_instance(sys: &Sys, dir: &Path, control: &Control) -> Result<()> {
             ),
         )
     })?;
-    let named = sys.disk.stat(&path).map(|at| (at.device, at.inode)).ok();
-    let ours = control.mapping().place().ok().flatten();
+    let named = sys.disk.stat(&path).map(|found| found.identity).ok();
+    let ours = control.mapping().identity().ok().flatten();
     if !control.is_ready() || (ours.is_some() && named != ours) {
         return Err(Error::new(
             ErrorCode::Locked,
@@ -423,7 +423,7 @@ fn open_current(sys: &Sys, path: PathBuf) -> Result<LockFile> {
         let file = LockFile::open(|| sys.disk.open(&path, Open::Create).map(AnyFile::lifted)).map_err(error)?;
         let ours = file.stat().map_err(error)?;
         match sys.disk.stat(&path) {
-            Ok(named) if named.inode == ours.inode && named.device == ours.device => return Ok(file),
+            Ok(named) if named.identity == ours.identity => return Ok(file),
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(error(e)),
             _ => {}
         }

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::shm::{Control, ControlBlock, Member, Role};
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::points::{Point, reached};
-use crate::sys::{Clock, Disk, Sys, read_whole, write_atomically};
+use crate::sys::{Clock, Disk, FileIdentity, Sys, read_whole, write_atomically};
 use crate::types::{METADATA_TOPIC, Offset, TimestampMs, TopicPartition};
 
 /// Its presence says that everything was closed in order.
@@ -29,8 +29,8 @@ pub struct LogDir {
     shared: OnceLock<Control>,
     /// For a reader: whether the directory was closed in order when it was opened.
     was_clean: bool,
-    /// Device and inode of the directory that was opened.
-    place: (u64, u64),
+    /// The directory that was opened.
+    identity: FileIdentity,
     /// What time it is as far as that is believed, and when on the monotonic clock that was.
     believed: Mutex<(TimestampMs, Duration)>,
     state: Mutex<State>,
@@ -171,9 +171,9 @@ impl LogDir {
             Fresh::No => newest_checkpoint(sys, path)
                 .map_or(now, |newest| TimestampMs(now.0.min(newest.0.saturating_add(BELIEVED_AT_ONCE_MS)))),
         };
-        let place = sys.disk.stat(path).map_err(|e| Error::io(format_args!("looking at {}", path.display()), e))?;
+        let found = sys.disk.stat(path).map_err(|e| Error::io(format_args!("looking at {}", path.display()), e))?;
         Ok(LogDir {
-            place: (place.device, place.inode),
+            identity: found.identity,
             believed: Mutex::new((believed, sys.clock.monotonic())),
             sys: sys.clone(),
             path: path.to_path_buf(),
@@ -281,7 +281,7 @@ impl LogDir {
     pub fn check_place(&self) -> Result<()> {
         let found = self.sys.disk.stat(&self.path);
         let found = found.map_err(|e| Error::io(format_args!("looking at {}", self.path.display()), e))?;
-        if (found.device, found.inode) == self.place {
+        if found.identity == self.identity {
             return Ok(());
         }
         Err(Error::new(

@@ -19,7 +19,7 @@ impl Log {
         let path = tail.segment.path(FileKind::Log);
         let error = |e: io::Error| Error::io(format_args!("looking at {}", path.display()), e);
         let named = self.sys().disk.stat(&path).map_err(error)?;
-        if (named.device, named.inode) != tail.file {
+        if named.identity != tail.file {
             return Err(Error::new(
                 ErrorCode::Locked,
                 format!("{} was replaced by another file; open the directory again after a check", path.display()),

@@ -117,7 +117,7 @@ impl Log {
         }
         let segment = next.open(self.sys(), &self.path)?.clone();
         let file = segment.log().stat()?;
-        tail.begin(segment, (file.device, file.inode), &self.config(), self.sys());
+        tail.begin(segment, file.identity, &self.config(), self.sys());
         tail.has_snapshots = true; // whoever began it wrote one
         Ok(())
     }
@@ -130,7 +130,7 @@ impl Log {
             }
             found => found.ok(),
         };
-        let is_still = |found: &Stat| (found.device, found.inode) == tail.file && found.len >= tail.position.0;
+        let is_still = |found: &Stat| found.identity == tail.file && found.len >= tail.position.0;
         if self.member()?.has_lost_descriptors() || !found.as_ref().is_some_and(is_still) {
             return Err(Error::new(
                 crate::error::ErrorCode::Locked,
@@ -204,7 +204,7 @@ impl Log {
         let segment = Arc::new(segment);
         let slot = Slot::of(segment.clone(), Open::ReadWrite);
         self.segments.write().unwrap_or_else(PoisonError::into_inner).insert(base, slot);
-        tail.begin(segment, (file.device, file.inode), &self.config(), self.sys());
+        tail.begin(segment, file.identity, &self.config(), self.sys());
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::record::BatchHeader;
 use crate::segment::{Cadence, FileKind, Segment, Suffix, file_name};
 use crate::shm::Dirty;
 use crate::sys::points::{Point, reached};
-use crate::sys::{Clock, Disk, File, Open, Sys};
+use crate::sys::{Clock, Disk, File, FileIdentity, Open, Sys};
 use crate::types::{Offset, Position};
 
 impl Tail {
@@ -20,7 +20,7 @@ impl Tail {
     pub(super) fn begin(
         &mut self,
         segment: std::sync::Arc<Segment>,
-        file: (u64, u64),
+        file: FileIdentity,
         config: &TopicConfig,
         sys: &Sys,
     ) {

@@ -9,6 +9,7 @@ use super::rules::AppendRules;
 use crate::config::TopicConfig;
 use crate::record::{BatchHeader, ControlRecord, HEADER_BYTES, Records};
 use crate::segment::{AbortedTransaction, Cadence, IndexEntry, Segment, TimeEntry};
+use crate::sys::FileIdentity;
 use crate::types::{LeaderEpoch, Offset, Position, TimestampMs};
 
 /// The derived state, as of `caught_up`. A function of the files: [`Log::catch_up`](super::Log) brings it to any later
@@ -19,8 +20,8 @@ pub(super) struct Tail {
     pub(super) caught_up: Offset,
     /// The active segment.
     pub(super) segment: Arc<Segment>,
-    /// Device and inode of its file.
-    pub(super) file: (u64, u64),
+    /// Its file.
+    pub(super) file: FileIdentity,
     /// End of its last batch.
     pub(super) position: Position,
     pub(super) cadence: Cadence,

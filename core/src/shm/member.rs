@@ -13,8 +13,8 @@ use super::lock::{AppendLock, Around, Held, Refused, SlotToken, Waiting, in_ns};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::points::{Point, reached};
 use crate::sys::{
-    AnyFile, Clock, Disk, File, LockFile, LockKind, LockRange, Locks, Mapping, Open, SimDisk, Sys, Wait, Woken,
-    generation,
+    AnyFile, Clock, Disk, File, FileIdentity, LockFile, LockKind, LockRange, Locks, Mapping, Open, SimDisk, Sys, Wait,
+    Woken, generation,
 };
 use crate::types::Uuid;
 
@@ -62,8 +62,8 @@ pub struct Member {
     control: Control,
     /// `.klog.lck`.
     file: LockFile,
-    /// Device and inode of that file, as it was opened.
-    place: (u64, u64),
+    /// That file, as it was opened.
+    identity: FileIdentity,
     token: SlotToken,
     seat: Seat,
     /// The instance that it attached to; 0 once it left.
@@ -110,7 +110,7 @@ impl Member {
         is_interruptible: bool,
     ) -> Result<Member> {
         let locking = |e| Error::io("locking a slot of .klog.lck", e);
-        let at = file.stat().map_err(locking)?;
+        let identity = file.stat().map_err(locking)?.identity;
         for slot in 0..SLOTS {
             if !file.try_lock(slot_byte(slot), LockKind::Exclusive).map_err(locking)? {
                 continue;
@@ -123,7 +123,7 @@ impl Member {
                 token: SlotToken { slot, generation: number },
                 seat: control.seat(slot),
                 control,
-                place: (at.device, at.inode),
+                identity,
                 file,
                 lock,
                 patience,
@@ -201,7 +201,7 @@ impl Member {
     pub fn has_lost_descriptors(&self) -> bool {
         self.generation != generation()
             || match self.file.stat() {
-                Ok(at) => (at.device, at.inode) != self.place,
+                Ok(found) => found.identity != self.identity,
                 Err(e) => e.raw_os_error() == Some(libc::EBADF), // what the disk says of another kind says nothing of that
             }
     }
@@ -213,9 +213,9 @@ impl Member {
         self.fenced()
     }
 
-    /// Device and inode of the lock file.
-    pub fn place(&self) -> (u64, u64) {
-        self.place
+    /// The lock file.
+    pub fn identity(&self) -> FileIdentity {
+        self.identity
     }
 
     /// Takes the lock of a block.

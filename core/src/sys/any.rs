@@ -56,7 +56,7 @@ impl Sys {
     /// The inode of the namespace that this process's number is in; 0 where that is not known.
     pub fn pid_namespace(&self) -> u64 {
         match &self.disk {
-            AnyDisk::Real(disk) => disk.stat(Path::new("/proc/self/ns/pid")).map_or(0, |at| at.inode),
+            AnyDisk::Real(disk) => disk.stat(Path::new("/proc/self/ns/pid")).map_or(0, |at| at.identity.inode),
             AnyDisk::Simulated(_) => 0,
         }
     }

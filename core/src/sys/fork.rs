@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::any::AnyFile;
 use super::real::{RealWait, identity_of};
-use super::{File, Wait};
+use super::{File, FileIdentity, Wait};
 
 /// A descriptor that the child closes, if it is still that file's: a program may have closed it and opened another one under
 /// its number.
@@ -168,8 +168,8 @@ impl Drop for Inside {
 fn leave_to_parent() {
     for place in &IN_CHILD_CLOSE {
         let descriptor = place.descriptor.swap(-1, Ordering::Acquire);
-        let identity = (place.device.load(Ordering::Relaxed), place.inode.load(Ordering::Relaxed));
-        if descriptor >= 0 && identity_of(descriptor) == Some(identity) {
+        let (device, inode) = (place.device.load(Ordering::Relaxed), place.inode.load(Ordering::Relaxed));
+        if descriptor >= 0 && identity_of(descriptor) == Some(FileIdentity { device, inode }) {
             // SAFETY: the parent still holds its copy; in the child nobody uses this one, since every handle asks
             // for the generation first.
             unsafe { libc::close(descriptor) };
@@ -262,11 +262,11 @@ impl Drop for LockFile {
 }
 
 fn close_in_child(descriptor: RawFd, file: &AnyFile) -> io::Result<()> {
-    let at = file.stat()?;
+    let FileIdentity { device, inode } = file.stat()?.identity;
     for place in &IN_CHILD_CLOSE {
         if place.descriptor.compare_exchange(-1, -2, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            place.device.store(at.device, Ordering::Relaxed);
-            place.inode.store(at.inode, Ordering::Relaxed);
+            place.device.store(device, Ordering::Relaxed);
+            place.inode.store(inode, Ordering::Relaxed);
             // Release: the handler of a child finds the identity with it.
             place.descriptor.store(descriptor, Ordering::Release);
             return Ok(());

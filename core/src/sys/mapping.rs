@@ -12,7 +12,7 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use super::fork::{forget_mapping, replace_in_child};
 use super::real::RealFile;
-use super::{File, read_exact_at, write_all_at};
+use super::{File, FileIdentity, read_exact_at, write_all_at};
 
 /// Memory of a fixed length, zero where nobody wrote. What lies behind the end of its file must not be touched before
 /// [`reserve`](Mapping::reserve) was called for it, by any process.
@@ -150,9 +150,9 @@ impl Mapping {
         unsafe { libc::mlock(self.map.as_ptr().cast(), len) };
     }
 
-    /// Device and inode of the file.
-    pub fn place(&self) -> io::Result<Option<(u64, u64)>> {
-        self.file.as_ref().map(|file| file.stat().map(|found| (found.device, found.inode))).transpose()
+    /// Which file it is, if it is one.
+    pub fn identity(&self) -> io::Result<Option<FileIdentity>> {
+        self.file.as_ref().map(|file| file.stat().map(|found| found.identity)).transpose()
     }
 
     /// What the file says at `position`, read past the mapping.

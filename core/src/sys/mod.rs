@@ -54,12 +54,19 @@ pub struct Stat {
     pub len: u64,
     /// When the content last changed.
     pub modified: TimestampMs,
-    /// Together with `device`, which file it is.
-    pub inode: u64,
-    /// The file system it is on.
-    pub device: u64,
+    /// Which file it is.
+    pub identity: FileIdentity,
     /// Whether it is a directory.
     pub is_dir: bool,
+}
+
+/// Which file it is, whatever its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileIdentity {
+    /// The file system it is on.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
 }
 
 /// The room of a file system.

@@ -17,7 +17,8 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use super::{
-    Clock, Disk, Entry, File, Limit, LockKind, LockRange, Locks, Mapping, Open, Random, Space, Stat, Wait, Woken,
+    Clock, Disk, Entry, File, FileIdentity, Limit, LockKind, LockRange, Locks, Mapping, Open, Random, Space, Stat,
+    Wait, Woken,
 };
 use crate::types::TimestampMs;
 
@@ -29,8 +30,8 @@ pub struct RealDisk;
 #[derive(Debug)]
 pub struct RealFile {
     file: ManuallyDrop<fs::File>,
-    /// Device and inode, of one that stays open for long.
-    identity: Option<(u64, u64)>,
+    /// Of one that stays open for long.
+    identity: Option<FileIdentity>,
 }
 
 impl From<fs::File> for RealFile {
@@ -49,13 +50,13 @@ impl Drop for RealFile {
     }
 }
 
-/// Device and inode of what a descriptor means. Allocates nothing and locks nothing.
-pub(super) fn identity_of(descriptor: RawFd) -> Option<(u64, u64)> {
+/// What a descriptor means. Allocates nothing and locks nothing.
+pub(super) fn identity_of(descriptor: RawFd) -> Option<FileIdentity> {
     // SAFETY: an all-zero stat is a valid object to be filled.
     let mut found: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: `found` is a live object that the call fills; a descriptor that is not open is an error.
     let result = unsafe { libc::fstat(descriptor, &raw mut found) };
-    (result == 0).then_some((found.st_dev, found.st_ino))
+    (result == 0).then_some(FileIdentity { device: found.st_dev, inode: found.st_ino })
 }
 
 impl RealFile {
@@ -201,8 +202,7 @@ fn stat_of(metadata: &fs::Metadata) -> Stat {
     Stat {
         len: metadata.len(),
         modified: TimestampMs(metadata.mtime() * 1000 + metadata.mtime_nsec() / 1_000_000),
-        inode: metadata.ino(),
-        device: metadata.dev(),
+        identity: FileIdentity { device: metadata.dev(), inode: metadata.ino() },
         is_dir: metadata.is_dir(),
     }
 }

@@ -217,11 +217,11 @@ impl Loader<'_> {
             first_base: first,
             leader_epoch: opening.leader_epoch.max(epochs.latest().unwrap_or(LeaderEpoch(0))),
         };
-        let file = segment.log().stat().map_err(|e| self.error("looking at the active segment", e))?;
+        let file = segment.log().stat().map_err(|e| self.error("looking at the active segment", e))?.identity;
         let tail = Tail {
             caught_up: end.offset,
             segment,
-            file: (file.device, file.inode),
+            file,
             position: end.position,
             cadence: end.cadence,
             created: crate::sys::Clock::now(&self.sys.clock),

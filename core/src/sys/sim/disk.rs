@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use super::crash::SECTOR_BYTES;
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::{
-    AnyClock, Clock, Disk, Entry, File, LockKind, LockRange, Locks, Mapping, Open, RealClock, SimClock, Space, Stat,
+    AnyClock, Clock, Disk, Entry, File, FileIdentity, LockKind, LockRange, Locks, Mapping, Open, RealClock, SimClock,
+    Space, Stat,
 };
 use crate::types::TimestampMs;
 
@@ -692,7 +693,7 @@ impl Disk for SimDisk {
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         self.call()?;
         match self.names().existing(path)? {
-            Node::Dir(id) => Ok(Stat { len: 0, modified: TimestampMs(0), inode: id, device: 1, is_dir: true }),
+            Node::Dir(id) => Ok(Stat { len: 0, modified: TimestampMs(0), identity: identity(id), is_dir: true }),
             Node::File(inode) => Ok(inode.stat()),
         }
     }
@@ -717,14 +718,17 @@ impl Disk for SimDisk {
     }
 }
 
+fn identity(inode: u64) -> FileIdentity {
+    FileIdentity { device: 1, inode }
+}
+
 impl Inode {
     fn stat(&self) -> Stat {
         let content = self.read();
         Stat {
             len: content.cached.len() as u64,
             modified: TimestampMs(content.modified),
-            inode: self.id,
-            device: 1,
+            identity: identity(self.id),
             is_dir: false,
         }
     }
