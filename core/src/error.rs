@@ -102,6 +102,11 @@ impl Error {
         }))
     }
 
+    /// Of a topic that was there when somebody asked for it.
+    pub(crate) fn topic_deleted(name: &str) -> Self {
+        Self::new(ErrorCode::UnknownTopicOrPartition, format!("topic '{name}' was deleted"))
+    }
+
     /// The same error with its cause attached.
     #[must_use]
     pub fn caused_by(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {

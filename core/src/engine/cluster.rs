@@ -438,11 +438,10 @@ impl Cluster {
             controller.follow()?;
         }
         let image = self.image();
-        if image.topic(&partition.topic).is_none_or(|topic| topic.id != id) {
-            let what = format!("topic '{}' was deleted", partition.topic);
-            return Err(Error::new(ErrorCode::UnknownTopicOrPartition, what));
-        }
-        let record = image.topic(&partition.topic).and_then(|topic| topic.partitions.get(&partition.partition));
+        let Some(topic) = image.topic(&partition.topic).filter(|topic| topic.id == id) else {
+            return Err(Error::topic_deleted(&partition.topic));
+        };
+        let record = topic.partitions.get(&partition.partition);
         let replicas = record.map_or(&[][..], |record| &record.replicas);
         let me = self.identity.as_ref().map_or(-1, |identity| identity.node_id);
         let leader_epoch = LeaderEpoch(record.map_or(0, |record| record.leader_epoch));

@@ -135,7 +135,7 @@ impl Topic {
         }
         let _one_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_removed() {
-            return Err(Error::new(ErrorCode::UnknownTopicOrPartition, format!("topic '{}' was deleted", self.name)));
+            return Err(Error::topic_deleted(&self.name));
         }
         if let Some(partition) = cell.get() {
             return Ok(partition.clone());

@@ -125,8 +125,7 @@ impl Log {
         if self.block.state() == State::Open {
             return Ok(());
         }
-        let what = format!("topic '{}' was deleted", self.partition.topic);
-        Err(Error::new(ErrorCode::UnknownTopicOrPartition, what))
+        Err(Error::topic_deleted(&self.partition.topic))
     }
 
     fn make_ready(&self, tail: &mut Tail, member: &Member, held: Held) -> Result<()> {

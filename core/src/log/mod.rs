@@ -190,9 +190,7 @@ impl Log {
                 block.reset(&loaded.standing);
                 begin(block.clone(), loaded, true)
             }),
-            State::Removed => {
-                Err(Error::new(ErrorCode::UnknownTopicOrPartition, format!("topic '{}' was deleted", partition.topic)))
-            }
+            State::Removed => Err(Error::topic_deleted(&partition.topic)),
             // Somebody has it open, so the files are as they should be, but for what a dead holder left.
             State::Open => recover::join(dir, &partition, &path, &config, &block, held.must_recover)
                 .map(|loaded| begin(block.clone(), loaded, false)),

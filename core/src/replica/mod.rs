@@ -83,8 +83,7 @@ impl Replica {
         if !self.removed.load(Ordering::Acquire) {
             return Ok(());
         }
-        let partition = self.log.partition();
-        Err(Error::new(ErrorCode::UnknownTopicOrPartition, format!("topic '{}' was deleted", partition.topic)))
+        Err(Error::topic_deleted(&self.log.partition().topic))
     }
 
     /// Appends a batch; see [`Log::append`]. Visible at once where the topic's durability is `os`.
