@@ -109,12 +109,12 @@ impl Attachment {
         if !is_first && (is_exclusive || !try_lock(&klog_lock, dir, Role::Member.range(), LockKind::Shared)?) {
             return Err(taken(sys, dir, is_exclusive && !options.config.exclusive));
         }
-        let control = Control::new(if is_exclusive {
-            Arc::new(Mapping::private(PRIVATE_BYTES).map_err(|e| Error::io("making room for control blocks", e))?)
+        let control = if is_exclusive {
+            let memory = Mapping::private(PRIVATE_BYTES);
+            Control::new(Arc::new(memory.map_err(|e| Error::io("making room for control blocks", e))?))
         } else {
-            let path = dir.join(SHARED_MEMORY);
-            sys.disk.share(&path, Open::Create, memory_bytes(sys)).map_err(|e| mapping_error(dir, e))?
-        });
+            open_memory(sys, dir, Open::Create).map_err(|e| mapping_error(dir, e))?
+        };
         if is_first {
             begin_instance(sys, dir, &control, options)?;
             reached(Point::AttachBegun);
@@ -198,12 +198,14 @@ impl Drop for Attachment {
     }
 }
 
-/// How much is mapped: of a file as much as it may grow to, of a disk in memory what one process needs.
-fn memory_bytes(sys: &Sys) -> usize {
-    match sys.disk {
+/// The memory that handles of the directory share. As much is mapped as its file may grow to, and of a disk in memory what
+/// one process needs.
+pub(crate) fn open_memory(sys: &Sys, dir: &Path, how: Open) -> io::Result<Control> {
+    let len = match sys.disk {
         AnyDisk::Real(_) => MAPPED_BYTES,
         AnyDisk::Simulated(_) => PRIVATE_BYTES,
-    }
+    };
+    sys.disk.share(&dir.join(SHARED_MEMORY), how, len).map(Control::new)
 }
 
 /// A lock file, for those who only look; nothing where it is not there. One of another user that may not be opened cannot be
@@ -230,10 +232,7 @@ pub(crate) enum Writers {
 /// Who has the directory open for writing at this moment, without keeping the answer.
 pub(crate) fn writers(sys: &Sys, dir: &Path) -> Result<Writers> {
     let Some(file) = open_lock(sys, dir, KLOG_LOCK)? else { return Ok(Writers::None) };
-    let is_held = |kind| {
-        file.is_locked(Role::Member.range(), kind)
-            .map_err(|e| Error::io(format_args!("locking {} (does the file system have locks?)", dir.display()), e))
-    };
+    let is_held = |kind| file.is_locked(Role::Member.range(), kind).map_err(|e| locking_error(dir, e));
     Ok(match (is_held(LockKind::Shared)?, is_held(LockKind::Exclusive)?) {
         (true, _) => Writers::Alone,
         (false, true) => Writers::Sharing,
@@ -246,8 +245,7 @@ pub(crate) fn writers(sys: &Sys, dir: &Path) -> Result<Writers> {
 pub(crate) fn follow(sys: &Sys, dir: &Path) -> Result<(Option<Control>, Writers)> {
     /// Whoever comes first is not alone with memory of before for longer than this.
     const OPENING: Duration = Duration::from_millis(100);
-    let control = sys.disk.share(&dir.join(SHARED_MEMORY), Open::Read, memory_bytes(sys)).ok().map(Control::new);
-    let Some(control) = control.filter(|control| control.check().is_ok()) else {
+    let Some(control) = open_memory(sys, dir, Open::Read).ok().filter(|control| control.check().is_ok()) else {
         return Ok((None, writers(sys, dir)?));
     };
     let give_up_at = sys.clock.monotonic().saturating_add(OPENING);
@@ -296,13 +294,12 @@ pub(crate) fn held_slots(sys: &Sys, dir: &Path, slots: impl IntoIterator<Item = 
 /// Whether a Kafka broker has the directory.
 pub(crate) fn has_broker(sys: &Sys, dir: &Path) -> Result<bool> {
     let Some(file) = open_lock(sys, dir, BROKER_LOCK)? else { return Ok(false) };
-    file.is_locked(LockRange::WHOLE, LockKind::Shared)
-        .map_err(|e| Error::io(format_args!("locking {} (does the file system have locks?)", dir.display()), e))
+    file.is_locked(LockRange::WHOLE, LockKind::Shared).map_err(|e| locking_error(dir, e))
 }
 
 /// What is wrong with memory that cannot be followed.
 pub(crate) fn what_memory(sys: &Sys, dir: &Path) -> String {
-    match sys.disk.share(&dir.join(SHARED_MEMORY), Open::Read, MAPPED_BYTES).map(Control::new) {
+    match open_memory(sys, dir, Open::Read) {
         Ok(control) => control.check().err().unwrap_or_else(|| "it has just been made".into()),
         Err(e) => format!("it cannot be opened: {e}"),
     }
@@ -432,8 +429,11 @@ fn open_current(sys: &Sys, path: PathBuf) -> Result<LockFile> {
 }
 
 fn try_lock(file: &AnyFile, dir: &Path, range: LockRange, kind: LockKind) -> Result<bool> {
-    file.try_lock(range, kind)
-        .map_err(|e| Error::io(format_args!("locking {} (does the file system have locks?)", dir.display()), e))
+    file.try_lock(range, kind).map_err(|e| locking_error(dir, e))
+}
+
+fn locking_error(dir: &Path, cause: io::Error) -> Error {
+    Error::io(format_args!("locking {} (does the file system have locks?)", dir.display()), cause)
 }
 
 /// What this process says of itself.

@@ -14,7 +14,7 @@ use super::open::partition_dirs;
 use super::spare::{SPARE, SPARE_BYTES};
 use crate::error::{Error, Result};
 use crate::log::newest_checkpoint;
-use crate::shm::{Control, MAPPED_BYTES};
+use crate::shm::MAPPED_BYTES;
 use crate::sys::{Clock, Disk, File, Limit, LockKind, LockRange, Locks, Open, Sys, Wait};
 use crate::types::{METADATA_TOPIC, TopicPartition, Uuid};
 
@@ -178,8 +178,7 @@ fn shared_memory(sys: &Sys, dir: &Path) -> Result<Finding> {
     if !exists(sys, &path) {
         return Ok(ok("there is none yet"));
     }
-    let control =
-        sys.disk.share(&path, Open::Read, MAPPED_BYTES).map(Control::new).map_err(looking(dir, SHARED_MEMORY))?;
+    let control = attach::open_memory(sys, dir, Open::Read).map_err(looking(dir, SHARED_MEMORY))?;
     if let Err(what) = control.check() {
         return Ok(match attach::writers(sys, dir)? {
             attach::Writers::None => ok(format!("{what}; whoever opens the directory next makes it anew")),
