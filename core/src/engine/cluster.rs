@@ -224,16 +224,13 @@ impl Cluster {
     /// # Errors
     /// `Closed`.
     pub(crate) fn enter(&self) -> Result<Inside<'_>> {
-        // SeqCst here, in `check_open` and in `close`: either this finds the engine closed, or `close` finds this inside.
-        self.inside.fetch_add(1, Ordering::SeqCst);
-        let inside = Inside(self);
-        self.check_open()?;
-        self.sync()?;
-        Ok(inside)
+        let inside = self.enter_quietly()?;
+        self.sync().map(|()| inside)
     }
 
     /// As [`enter`](Self::enter), for what is done on the way to something else, with locks held perhaps.
     fn enter_quietly(&self) -> Result<Inside<'_>> {
+        // SeqCst here, in `check_open` and in `close`: either this finds the engine closed, or `close` finds this inside.
         self.inside.fetch_add(1, Ordering::SeqCst);
         let inside = Inside(self);
         self.check_open().map(|()| inside)

@@ -356,12 +356,6 @@ impl LogDir {
         if has_noted { self.write_checkpoints() } else { Ok(()) }
     }
 
-    /// Whether [`write_checkpoints`](Self::write_checkpoints) has something to write.
-    pub fn has_changed_checkpoints(&self) -> bool {
-        let state = self.state();
-        !state.missing.is_empty() || state.noted.values().any(|noted| !noted.is_empty())
-    }
-
     /// Writes the checkpoints that changed, each whole or not at all.
     pub fn write_checkpoints(&self) -> Result<()> {
         self.write_checkpoints_of(|_| {})

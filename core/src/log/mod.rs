@@ -208,18 +208,18 @@ impl Log {
         opening: Opening,
         report: &mut Report,
     ) -> Result<load::Loaded> {
-        const TIMES: usize = 8;
-        for _ in 1..TIMES {
+        let mut more = 8;
+        loop {
+            more -= 1;
             let mut found = Report::default();
             match load::load(dir, partition, path, config, opening, &mut found) {
-                Err(_) if dir.shared_memory().is_some() => {}
+                Err(_) if more > 0 && dir.shared_memory().is_some() => {}
                 loaded => {
                     report.append(found);
                     return loaded;
                 }
             }
         }
-        load::load(dir, partition, path, config, opening, report)
     }
 
     /// Which partition it is.
