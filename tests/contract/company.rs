@@ -1,13 +1,13 @@
 //! Clauses 8 to 10: replicas, processes, threads.
 
 use std::mem::ManuallyDrop;
-use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use klog::sys::{AnyDisk, Fault, FaultKind, SimClock, SimDisk, Sys};
 use klog::{Engine, ErrorCode, NewTopic, OpenOptions, Start, TimestampMs};
+use klog_tests::survive;
 
 use crate::lab::{DIR, Lab, NOW, count, create, die, kept, open, options, producer, send};
 
@@ -51,17 +51,6 @@ fn contract_09_a_second_process_is_kept_out_by_name() {
     assert_eq!(count(&lab.open()), 2);
 }
 
-/// Keeps planned deaths out of the output.
-fn die_quietly() {
-    let before = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        let planned = |text: &String| text.starts_with("a planned death");
-        if !info.payload().downcast_ref::<String>().is_some_and(planned) {
-            before(info);
-        }
-    }));
-}
-
 /// The process dies in every call that it makes to the system while it sends, from opening on.
 #[test]
 fn contract_09_a_death_at_any_call_loses_nothing_acknowledged() {
@@ -74,7 +63,6 @@ fn contract_09_a_death_at_any_call_loses_nothing_acknowledged() {
             *acknowledged = number + 1;
         }
     };
-    die_quietly();
     let lab = Lab::with_topic(&[("segment.ms", "1000")]);
     script(&lab, &mut 0);
     let calls = lab.disk.calls();
@@ -82,8 +70,7 @@ fn contract_09_a_death_at_any_call_loses_nothing_acknowledged() {
         let lab = Lab::with_topic(&[("segment.ms", "1000")]);
         lab.disk.fail(Fault { call, kind: FaultKind::Death, persistent: false });
         let mut acknowledged = 0;
-        let died = catch_unwind(AssertUnwindSafe(|| script(&lab, &mut acknowledged))).is_err();
-        assert!(died, "call {call} of {calls}");
+        assert!(survive(|| script(&lab, &mut acknowledged)).is_none(), "call {call} of {calls}");
         lab.disk.heal();
         let kept = kept(&lab.after_kill());
         assert!((acknowledged..=4).contains(&kept), "call {call}: {kept} are left, {acknowledged} were acknowledged");

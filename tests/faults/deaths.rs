@@ -1,44 +1,14 @@
 //! The thread dies at a call: what it was in the middle of is repaired by whoever comes next.
 
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use klog::sys::{Fault, FaultKind, SimDisk, SimRandom};
 use klog::{Engine, ErrorCode};
-use klog_tests::in_parallel;
+use klog_tests::{in_parallel, survive};
 
 use crate::kept::{assert_opens, must_reopen};
 use crate::promises::Promises;
-use crate::workload::{STEPS, calls_without_faults, clock, open};
-
-const PLANNED: &str = "a planned death";
-
-fn is_planned(payload: &(dyn std::any::Any + Send)) -> bool {
-    payload.downcast_ref::<String>().is_some_and(|text| text.starts_with(PLANNED))
-}
-
-/// Keeps thousands of planned deaths out of the output.
-fn die_quietly() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
-            if !is_planned(info.payload()) {
-                before(info);
-            }
-        }));
-    });
-}
-
-/// Does something in which the thread may die as planned; `None` then.
-fn survive<T>(work: impl FnOnce() -> T) -> Option<T> {
-    match panic::catch_unwind(AssertUnwindSafe(work)) {
-        Ok(value) => Some(value),
-        Err(payload) if is_planned(&*payload) => None,
-        Err(payload) => panic::resume_unwind(payload),
-    }
-}
+use crate::workload::{STEPS, calls_without_faults, open, recording};
 
 /// Opens the engine, however often the thread dies at it.
 fn open_at_last(disk: &SimDisk, when: &str) -> Engine {
@@ -94,19 +64,13 @@ fn run_with_deaths(disk: &SimDisk, when: &str) -> Outcome {
     Outcome { promises, reopened }
 }
 
-fn death(call: u64) -> Fault {
-    Fault { call, kind: FaultKind::Death, persistent: false }
-}
-
 #[test]
 fn whoever_comes_after_a_death_at_any_call_repairs_what_was_left() {
-    die_quietly();
     let calls = calls_without_faults();
     let reopened = AtomicU64::new(0);
     in_parallel(1..=calls, |call| {
-        let disk = SimDisk::new(clock());
-        disk.record();
-        disk.fail(death(call));
+        let disk = recording();
+        disk.fail(Fault { call, kind: FaultKind::Death, persistent: false });
         let when = format!("death at call {call}");
         let outcome = run_with_deaths(&disk, &when);
         disk.heal();
@@ -126,23 +90,32 @@ fn whoever_comes_after_a_death_at_any_call_repairs_what_was_left() {
 
 #[test]
 fn whoever_comes_after_two_deaths_repairs_what_was_left() {
-    const CASES: u64 = 3000;
-    die_quietly();
-    let calls = calls_without_faults();
+    two_deaths(3000, FaultKind::Death, calls_without_faults(), 40, |disk, when| run_with_deaths(disk, when).promises);
+}
+
+/// Two deaths at random calls, the second at most `within` calls after the first, and so most often in the repair. Whatever
+/// `run` was promised is there afterwards.
+pub(crate) fn two_deaths(
+    cases: u64,
+    kind: FaultKind,
+    calls: u64,
+    within: u64,
+    run: impl Fn(&SimDisk, &str) -> Promises + Sync,
+) {
     let seed = klog_tests::seed();
     println!("KLOG_TEST_SEED={seed}");
-    in_parallel(1..=CASES, |case| {
+    in_parallel(1..=cases, |case| {
         let random = SimRandom::new(seed.wrapping_mul(1 << 32).wrapping_add(case));
         let first = 1 + random.next() % calls;
-        let second = first + 1 + random.next() % 40; // most often in the repair
-        let disk = SimDisk::new(clock());
-        disk.record();
-        disk.fail(death(first));
-        disk.fail(death(second));
+        let second = first + 1 + random.next() % within;
+        let disk = recording();
+        for call in [first, second] {
+            disk.fail(Fault { call, kind, persistent: false });
+        }
         let when = format!("deaths at calls {first} and {second}");
-        let outcome = run_with_deaths(&disk, &when);
+        let promises = run(&disk, &when);
         disk.heal();
-        assert_opens(&disk, &outcome.promises, &when);
+        assert_opens(&disk, &promises, &when);
     });
-    println!("{CASES} pairs of deaths");
+    println!("{cases} pairs of deaths");
 }

@@ -7,7 +7,7 @@ use klog_tests::in_parallel;
 
 use crate::kept::assert_opens;
 use crate::promises::Promises;
-use crate::workload::{calls_without_faults, clock, run};
+use crate::workload::{calls_without_faults, clock, recording, run};
 
 /// Runs the workload once for each call, which fails as `kind` says, and counts the runs in which a step failed.
 fn every_call(kind: FaultKind, persistent: bool, check: impl Fn(&SimDisk, &Promises, &str) + Sync) -> (u64, u64) {
@@ -15,8 +15,7 @@ fn every_call(kind: FaultKind, persistent: bool, check: impl Fn(&SimDisk, &Promi
     let noticed = AtomicU64::new(0);
     in_parallel(1..=calls, |call| {
         let fault = Fault { call, kind, persistent };
-        let disk = SimDisk::new(clock());
-        disk.record();
+        let disk = recording();
         let promises = run(&disk, Some(fault), |_, _| {});
         disk.heal();
         noticed.fetch_add(u64::from(!promises.failures.is_empty()), Ordering::Relaxed);
@@ -87,8 +86,7 @@ fn what_was_acknowledged_around_an_io_error_survives_a_power_cut() {
     let states = AtomicU64::new(0);
     in_parallel(1..=calls, |call| {
         let fault = Fault { call, kind: FaultKind::Errno(libc::EIO), persistent: false };
-        let disk = SimDisk::new(clock());
-        disk.record();
+        let disk = recording();
         let mut model = CrashModel::of(&SimDisk::new(clock()));
         let random = SimRandom::new(call);
         let mut has_struck = false;

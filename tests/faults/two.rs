@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use klog::sys::{AnyDisk, Fault, FaultKind, SimDisk, SimRandom, Sys};
+use klog::sys::{AnyDisk, Fault, FaultKind, SimDisk, Sys};
 use klog::{Engine, ErrorCode, Result};
 use klog_tests::{in_parallel, try_quietly};
 
+use crate::deaths::two_deaths;
 use crate::kept::{assert_opens, must_reopen};
 use crate::promises::Promises;
-use crate::workload::{DIR, STEPS, clock, options};
+use crate::workload::{DIR, STEPS, clock, options, recording};
 
 /// One of the two, which may come again after its end.
 struct Process {
@@ -107,8 +108,7 @@ fn run_two(disk: &SimDisk, when: &str) -> Outcome {
 }
 
 fn calls_without_faults() -> u64 {
-    let disk = SimDisk::new(clock());
-    disk.record();
+    let disk = recording();
     let outcome = run_two(&disk, "without faults");
     assert!(outcome.promises.failures.is_empty(), "{:?}", outcome.promises.failures);
     let calls = disk.calls();
@@ -120,8 +120,7 @@ fn every_call(kind: FaultKind) {
     let calls = calls_without_faults();
     let reopened = AtomicU64::new(0);
     in_parallel(1..=calls, |call| {
-        let disk = SimDisk::new(clock());
-        disk.record();
+        let disk = recording();
         disk.fail(Fault { call, kind, persistent: false });
         let when = format!("{kind:?} at call {call} of {calls}");
         let outcome = run_two(&disk, &when);
@@ -156,34 +155,15 @@ fn the_death_of_either_at_any_call_is_repaired_by_the_other() {
 
 #[test]
 fn two_deaths_of_either_are_repaired_by_whoever_is_left() {
-    const CASES: u64 = 1500;
-    let calls = calls_without_faults();
-    let seed = klog_tests::seed();
-    println!("KLOG_TEST_SEED={seed}");
-    in_parallel(1..=CASES, |case| {
-        let random = SimRandom::new(seed.wrapping_mul(1 << 32).wrapping_add(case));
-        let first = 1 + random.next() % calls;
-        let second = first + 1 + random.next() % 60; // most often in the repair
-        let disk = SimDisk::new(clock());
-        disk.record();
-        for call in [first, second] {
-            disk.fail(Fault { call, kind: FaultKind::Kill, persistent: false });
-        }
-        let when = format!("deaths at calls {first} and {second}");
-        let outcome = run_two_with_deaths_in_repair(&disk, &when);
-        disk.heal();
-        assert_opens(&disk, &outcome.promises, &when);
-    });
-    println!("{CASES} pairs of deaths of two processes");
+    two_deaths(1500, FaultKind::Kill, calls_without_faults(), 60, run_two_with_deaths_in_repair);
 }
 
 /// As [`run_two`]; a death may also come while it is looked whether the other goes on.
-fn run_two_with_deaths_in_repair(disk: &SimDisk, when: &str) -> Outcome {
-    let mut outcome = Outcome::default();
+fn run_two_with_deaths_in_repair(disk: &SimDisk, when: &str) -> Promises {
+    let mut promises = Promises::default();
     let mut processes = [Process::of(disk), Process::of(disk)];
     for (number, step) in STEPS.iter().enumerate() {
         let process = &mut processes[(number / 2 + number) % 2];
-        let promises = &mut outcome.promises;
         let attempted = try_quietly(|| match process.engine() {
             Ok(engine) => promises.attempt(&engine, step),
             Err(error) => Err(error),
@@ -206,5 +186,5 @@ fn run_two_with_deaths_in_repair(disk: &SimDisk, when: &str) -> Outcome {
             }
         }
     }
-    outcome
+    promises
 }

@@ -12,6 +12,13 @@ pub(crate) fn clock() -> SimClock {
     SimClock::new(TimestampMs(NOW))
 }
 
+/// An empty disk that writes down what is done to it.
+pub(crate) fn recording() -> SimDisk {
+    let disk = SimDisk::new(clock());
+    disk.record();
+    disk
+}
+
 pub(crate) fn options(disk: &SimDisk) -> OpenOptions {
     options_with(disk, "false")
 }
@@ -102,8 +109,7 @@ pub(crate) fn run(disk: &SimDisk, fault: Option<Fault>, mut watch: impl FnMut(&'
 
 /// How many calls the workload makes when nothing fails.
 pub(crate) fn calls_without_faults() -> u64 {
-    let disk = SimDisk::new(clock());
-    disk.record();
+    let disk = recording();
     let promises = run(&disk, None, |_, _| {});
     assert!(promises.failures.is_empty(), "{:?}", promises.failures);
     let calls = disk.calls();

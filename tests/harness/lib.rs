@@ -8,6 +8,7 @@ pub mod golden;
 pub mod power;
 pub mod power_of_two;
 
+use std::any::Any;
 use std::cell::Cell;
 use std::ops::RangeInclusive;
 use std::panic::{self, AssertUnwindSafe};
@@ -45,18 +46,42 @@ pub fn in_parallel(range: RangeInclusive<u64>, work: impl Fn(u64) + Sync) {
     });
 }
 
-/// Does `work`, which may panic; `Err` holds what it panicked with, and nothing of it is printed.
-pub fn try_quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    thread_local! { static IS_QUIET: Cell<bool> = const { Cell::new(false) } }
+thread_local! {
+    /// No panic of this thread is printed.
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a thread panicked because a [`FaultKind::Death`](klog::sys::FaultKind::Death) was planned.
+fn is_planned(payload: &(dyn Any + Send)) -> bool {
+    payload.downcast_ref::<String>().is_some_and(|text| text.starts_with("a planned death"))
+}
+
+/// Keeps what is planned out of the output.
+fn print_the_unplanned() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !IS_QUIET.get() {
+            if !IS_QUIET.get() && !is_planned(info.payload()) {
                 before(info);
             }
         }));
     });
+}
+
+/// Does something in which the thread may die as planned; `None` then.
+pub fn survive<T>(work: impl FnOnce() -> T) -> Option<T> {
+    print_the_unplanned();
+    match panic::catch_unwind(AssertUnwindSafe(work)) {
+        Ok(value) => Some(value),
+        Err(payload) if is_planned(&*payload) => None,
+        Err(payload) => panic::resume_unwind(payload),
+    }
+}
+
+/// Does `work`, which may panic; `Err` holds what it panicked with, and nothing of it is printed.
+pub fn try_quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    print_the_unplanned();
     let was_quiet = IS_QUIET.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     IS_QUIET.set(was_quiet);
