@@ -55,6 +55,12 @@ class Program:
         assert self.process.stdout is not None and self.process.stderr is not None
         return self.process.stdout.readline().rstrip("\n") or self.process.stderr.read()
 
+    def go_on(self) -> None:
+        """Ends its wait for a line."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 

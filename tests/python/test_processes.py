@@ -225,8 +225,7 @@ def test_one_who_may_only_read_follows_those_who_write(readable, program):
         assert reader.line() in ("0", "True")
         engine.send("later", b"first").result()
         let_others_read(readable)
-        reader.process.stdin.write("\n")
-        reader.process.stdin.flush()
+        reader.go_on()
         assert reader.line() == "['later', 'orders'] [b'first']"
         assert reader.line() == "[b'first']"
     # Everybody has left; somebody comes anew, and the reader has stayed.
@@ -234,8 +233,7 @@ def test_one_who_may_only_read_follows_those_who_write(readable, program):
         engine.send("noise", b"first of this instance").result()
         engine.send("orders", b"three").result()
         let_others_read(readable)
-        reader.process.stdin.write("\n")
-        reader.process.stdin.flush()
+        reader.go_on()
         assert reader.line() == "[b'three']"
     assert reader.end()[0] == 0
 
@@ -284,8 +282,7 @@ print("unharmed", flush=True)
     daemon = program(script, path, path.parent / "mine")
     assert daemon.line() == "open"
     with klog.open(path) as engine:
-        daemon.process.stdin.write("\n")
-        daemon.process.stdin.flush()
+        daemon.go_on()
         assert daemon.line() == "['LockedError'] True"
         engine.send("orders", b"the other's").result()
         assert daemon.line() == "unharmed"
@@ -353,6 +350,16 @@ def hold_locks(path):
     return holder
 
 
+def sends_with_locks_held(program, script, path):
+    """A program that has a directory open and waits for the locks of its partitions, and who holds them."""
+    waiting = program(script, path)
+    assert waiting.line() == "ready"
+    holder = hold_locks(path)
+    waiting.go_on()
+    assert waiting.line() == "sending"
+    return waiting, holder
+
+
 def test_a_handler_may_use_the_handles_whose_wait_for_a_lock_it_interrupts(path, program):
     # Once a handler ran with the locks of the interrupted call held, and hung on them.
     script = """
@@ -374,17 +381,11 @@ sys.stdin.readline()
 print("sending", flush=True)
 print(producer.send("orders", b"two").result().offset, handled, flush=True)
 """
-    waiting = program(script, path)
-    assert waiting.line() == "ready"
-    holder = hold_locks(path)
-    waiting.process.stdin.write("\n")
-    waiting.process.stdin.flush()
-    assert waiting.line() == "sending"
+    waiting, holder = sends_with_locks_held(program, script, path)
     waiting.signal(signal.SIGUSR1)
     assert waiting.line() == "handled"
     os.close(holder)
-    waiting.process.stdin.write("\n")
-    waiting.process.stdin.flush()
+    waiting.go_on()
     assert waiting.line() == "1 [1, 2]"
     assert waiting.output() == ""
 
@@ -404,17 +405,11 @@ except KeyboardInterrupt:
 sys.stdin.readline()
 engine.send("orders", b"afterwards").result()
 """
-    waiting = program(script, path)
-    assert waiting.line() == "ready"
-    holder = hold_locks(path)
-    waiting.process.stdin.write("\n")
-    waiting.process.stdin.flush()
-    assert waiting.line() == "sending"
+    waiting, holder = sends_with_locks_held(program, script, path)
     waiting.signal(signal.SIGINT)
     assert waiting.line() == "interrupted"
     os.close(holder)
-    waiting.process.stdin.write("\n")
-    waiting.process.stdin.flush()
+    waiting.go_on()
     assert waiting.output() == ""
     with klog.open(path) as engine:
         assert [record.value for record in engine.read("orders")][-1] == b"afterwards"
