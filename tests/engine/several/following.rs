@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use klog::sys::{Disk, Open, SimDisk, Sys, read_whole, write_all_at};
-use klog::{Engine, ErrorCode, OpenOptions, Start};
+use klog::{Consumer, Engine, ErrorCode, OpenOptions, Start};
 
 use super::{alter, create_with, send_to};
 use crate::steps::{
@@ -206,21 +206,8 @@ fn a_reader_goes_by_what_writers_set(world: &World) {
     assert_eq!(reader.admin().describe_topic("t").unwrap().configs["max.message.bytes"], "5000");
 }
 
-fn a_reader_of_a_topic_that_was_deleted_is_told(world: &World) {
-    let writer = world.open();
-    create(&writer, "t", &[("file.delete.delay.ms", "0")]);
-    for _ in 0..3 {
-        send(&writer, "t", "value");
-    }
-    let reader = world.open_for_reading();
-    let mut reading = consumer_of(&reader, "t", Start::Earliest);
-    assert_eq!(reading.poll_records(Duration::ZERO, 1).unwrap().next_offset(), 1);
-    writer.admin().delete_topic("t").unwrap();
-    refused(reading.poll(Duration::ZERO), ErrorCode::UnknownTopicOrPartition);
-    refused(reader.admin().describe_topic("t"), ErrorCode::UnknownTopicOrPartition);
-}
-
-fn a_reader_of_a_topic_that_was_made_anew_is_told(world: &World) {
+/// A writer, and a reader that has read one of its three records.
+fn in_the_middle_of_three(world: &World) -> (Engine, Engine, Consumer) {
     let writer = world.open();
     create(&writer, "t", &[("file.delete.delay.ms", "0")]);
     for _ in 0..3 {
@@ -229,6 +216,18 @@ fn a_reader_of_a_topic_that_was_made_anew_is_told(world: &World) {
     let reader = world.open_for_reading();
     let mut reading = consumer_of(&reader, "t", Start::Earliest);
     assert_eq!(reading.poll_records(Duration::ZERO, 1).unwrap().next_offset(), 1);
+    (writer, reader, reading)
+}
+
+fn a_reader_of_a_topic_that_was_deleted_is_told(world: &World) {
+    let (writer, reader, mut reading) = in_the_middle_of_three(world);
+    writer.admin().delete_topic("t").unwrap();
+    refused(reading.poll(Duration::ZERO), ErrorCode::UnknownTopicOrPartition);
+    refused(reader.admin().describe_topic("t"), ErrorCode::UnknownTopicOrPartition);
+}
+
+fn a_reader_of_a_topic_that_was_made_anew_is_told(world: &World) {
+    let (writer, reader, mut reading) = in_the_middle_of_three(world);
     writer.admin().delete_topic("t").unwrap();
     writer.close().unwrap();
     let writer = world.open();
