@@ -81,6 +81,8 @@ impl Op {
 pub(crate) struct TopicModel {
     /// Every record that was sent, by offset.
     sent: Vec<Vec<u8>>,
+    /// Records that processes were appending when they died: behind those above each is there, in this order, or is not.
+    pending: Vec<Vec<u8>>,
     log_start: i64,
     /// Records below survive a power cut.
     durable_to: i64,
@@ -121,25 +123,18 @@ pub struct Run {
 pub(crate) struct Step {
     /// At least this is there until it is acknowledged.
     before: Model,
-    /// At least this is there from then on.
-    acknowledged: Model,
-    /// No more than this is ever there.
-    most: Model,
+    /// At least this is there from then on, and no more than this is ever there.
+    after: Model,
 }
 
 impl Step {
     pub(crate) fn new(before: Model, after: Model) -> Step {
-        Step { before, acknowledged: after.clone(), most: after }
-    }
-
-    /// As [`new`](Self::new), where what a process was at when it died may be there as well.
-    pub(crate) fn between(before: Model, acknowledged: Model, most: Model) -> Step {
-        Step { before, acknowledged, most }
+        Step { before, after }
     }
 
     /// What must be there, and what may be.
     fn promises(&self, is_acknowledged: bool) -> (&Model, &Model) {
-        (if is_acknowledged { &self.acknowledged } else { &self.before }, &self.most)
+        (if is_acknowledged { &self.after } else { &self.before }, &self.after)
     }
 }
 
@@ -253,15 +248,13 @@ pub(crate) struct World<'a> {
     time: i64,
     /// How many changes of settings there were.
     altered: i64,
-    /// A record that a process was appending when it died, and its topic: it is there or not.
-    pending: Option<(String, Vec<u8>)>,
     /// The last record that was sent, and its topic.
     sending: Option<(String, Vec<u8>)>,
 }
 
 impl<'a> World<'a> {
     pub(crate) fn new(engine: &'a Engine, model: Model, time: i64) -> World<'a> {
-        World { engine, model, time, altered: 0, pending: None, sending: None }
+        World { engine, model, time, altered: 0, sending: None }
     }
 
     /// What is promised.
@@ -269,20 +262,11 @@ impl<'a> World<'a> {
         &self.model
     }
 
-    /// What may be there: with the record that a process was appending when it died.
-    pub(crate) fn most(&self) -> Model {
-        let mut most = self.model.clone();
-        if let Some((topic, value)) = &self.pending
-            && let Some(topic) = most.topics.get_mut(topic)
-        {
-            topic.sent.push(value.clone());
-        }
-        most
-    }
-
     /// The process died in a step that sends a record, if it got to that.
     pub(crate) fn leave_pending(&mut self) {
-        self.pending = self.sending.take().or(self.pending.take());
+        if let Some((topic, value)) = self.sending.take() {
+            self.model.topics.get_mut(&topic).unwrap().pending.push(value);
+        }
     }
 
     /// Opens all partitions.
@@ -295,11 +279,11 @@ impl<'a> World<'a> {
     /// Has another engine do a step.
     pub(crate) fn run_in(&mut self, engine: &Engine, op: Op) {
         let (altered, time) = (self.altered, self.time);
-        let (pending, model) = (self.pending.take(), std::mem::take(&mut self.model));
-        let mut world = World { engine, model, time, altered, pending, sending: None };
+        let model = std::mem::take(&mut self.model);
+        let mut world = World { engine, model, time, altered, sending: None };
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run(op)));
-        let World { model, time, altered, pending, sending, .. } = world;
-        (self.model, self.time, self.altered, self.pending, self.sending) = (model, time, altered, pending, sending);
+        let World { model, time, altered, sending, .. } = world;
+        (self.model, self.time, self.altered, self.sending) = (model, time, altered, sending);
         if let Err(payload) = outcome {
             std::panic::resume_unwind(payload);
         }
@@ -325,11 +309,11 @@ impl World<'_> {
             ..ProducerRecord::default()
         };
         let sent = producer.send_record(&record).unwrap().result().unwrap();
-        if self.pending.is_some() && sent.offset == model.sent.len() as i64 + 1 {
-            // What a dead process was at had happened.
-            model.sent.extend(self.pending.take_if(|(of, _)| of == topic).map(|(_, value)| value));
-        }
-        self.pending.take_if(|(of, _)| of == topic);
+        // Which of the records that dead processes were at had made it.
+        let pending = std::mem::take(&mut model.pending);
+        let kept = values(self.engine, topic, model.sent.len() as i64, sent.offset);
+        assert!(is_subsequence(&kept, &pending), "{topic}: records that nobody was appending");
+        model.sent.extend(kept);
         assert_eq!(sent.offset, model.sent.len() as i64, "offsets are given out one by one");
         model.sent.push(value);
         if topic == "t" {
@@ -488,6 +472,30 @@ pub(crate) fn found(engine: &Engine) -> Model {
     model
 }
 
+/// The values of the records of a topic from an offset on and below another.
+fn values(engine: &Engine, topic: &str, from: i64, to: i64) -> Vec<Vec<u8>> {
+    let mut values = Vec::new();
+    if from == to {
+        return values;
+    }
+    let mut consumer = engine.consumer().unwrap();
+    consumer.assign(topic, 0, Start::Offset(from)).unwrap();
+    consumer.read_until_now();
+    loop {
+        let batch = consumer.poll(Duration::ZERO).unwrap();
+        values.extend(batch.iter().filter(|record| record.offset() < to).map(|record| record.value().unwrap().to_vec()));
+        if batch.is_empty() {
+            return values;
+        }
+    }
+}
+
+/// Whether all of `some` are among `all`, in the same order.
+fn is_subsequence(some: &[Vec<u8>], all: &[Vec<u8>]) -> bool {
+    let mut all = all.iter();
+    some.iter().all(|one| all.any(|other| other == one))
+}
+
 /// As [`found`]; what it complains of is the error.
 fn try_found(engine: &Engine) -> Result<Model, String> {
     crate::try_quietly(|| found(engine))
@@ -519,10 +527,15 @@ fn compare(found: &Model, before: &Model, after: &Model) -> Result<(), String> {
                 if end < durable {
                     return what(format!("it ends at {end}, and everything below {durable} was acknowledged"));
                 }
-                if end > most.sent.len() as i64 {
-                    return what(format!("it ends at {end}, and only {} were sent", most.sent.len()));
+                let beyond = found.sent.get(most.sent.len()..).unwrap_or_default();
+                if !is_subsequence(beyond, &most.pending) {
+                    return what(format!(
+                        "it ends at {end}, and only {} and {} were sent",
+                        most.sent.len(),
+                        most.pending.len()
+                    ));
                 }
-                for offset in found.log_start as usize..found.sent.len() {
+                for offset in found.log_start as usize..found.sent.len().min(most.sent.len()) {
                     if found.sent[offset] != most.sent[offset] && !most.sent[offset].is_empty() {
                         return what(format!(
                             "offset {offset} holds {:?}",

@@ -103,7 +103,7 @@ pub fn run_two(base: &SimDisk, turns: &[Turn]) -> Run {
         }
         processes[index] = left;
         disk.note(note + 1);
-        steps.push(Step::between(before, world.model().clone(), world.most()));
+        steps.push(Step::new(before, world.model().clone()));
     }
     for process in processes.into_iter().flatten() {
         process.engine.close().unwrap();
