@@ -38,7 +38,7 @@ impl Other {
         }
     }
 
-    /// Has it begin what is measured.
+    /// Has it begin what is measured, or go on where it [waits](wait).
     pub(crate) fn begin(&mut self) -> Result<()> {
         let input = self.input.as_mut().ok_or("the child has no input")?;
         Ok(input.write_all(b"begin\n")?)
@@ -102,6 +102,11 @@ impl Task {
 /// Says that everything is prepared, and waits for the word to begin.
 pub(crate) fn wait_to_begin() -> Result<()> {
     tell(READY)?;
+    wait()
+}
+
+/// Waits for a word of the parent's.
+pub(crate) fn wait() -> Result<()> {
     let mut word = String::new();
     match io::stdin().lock().read_line(&mut word)? {
         0 => exit(1), // the parent is gone

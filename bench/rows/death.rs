@@ -1,10 +1,11 @@
 //! From the death of a process inside an append until another one has appended.
 
 use std::error::Error;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use klog::{Durability, Engine, OpenOptions};
+use klog::{Consumer, Durability, Engine, OpenOptions, Start};
 
 use super::{Lock, TOPIC, discard, locked_engine};
 use crate::Result;
@@ -18,6 +19,8 @@ use crate::system::send_signal;
 const VALUE_BYTES: usize = 256 << 10;
 /// An append that is not done by then waits for one who is stopped in his.
 const STUCK_AFTER: Duration = Duration::from_millis(3);
+/// A process that appends all the time, and has not for so long, has failed.
+const SILENT_AFTER: Duration = Duration::from_secs(10);
 
 /// A process is stopped at random instants until it is inside an append, where another one waits for it; then it is killed.
 /// Half of the deaths cost the other one so many ms at most, and 99 of 100.
@@ -51,20 +54,24 @@ pub(super) fn compare(plan: &Plan, name: &str) -> Result<Vec<Outcome>> {
 /// Kills it when it is inside an append; returns after how long the append of this process was done.
 fn kill_inside(engine: &Engine, other: &mut Other) -> Result<Duration> {
     let producer = engine.producer()?;
-    producer.send(TOPIC, None, Some(b"first"))?.result()?;
-    for attempt in 0.. {
-        // Some instant: how far the other one has come by then is chance.
-        thread::sleep(Duration::from_micros(500 + attempt * 37 % 500));
+    let mut consumer = engine.consumer()?;
+    consumer.assign(TOPIC, 0, Start::Latest)?;
+    loop {
+        wait_for_append(&mut consumer)?;
         send_signal(other.id(), libc::SIGSTOP)?;
         let waited = thread::scope(|scope| {
-            let append = || -> klog::Result<Instant> {
+            let (tell, done) = mpsc::channel();
+            let producer = &producer;
+            let append = move || -> klog::Result<Instant> {
                 producer.send(TOPIC, None, Some(b"next"))?.result()?;
-                Ok(Instant::now())
+                let done_at = Instant::now();
+                let _ = tell.send(()); // whoever gave up waiting hears of it at the end
+                Ok(done_at)
             };
             let appending = scope.spawn(append);
-            thread::sleep(STUCK_AFTER);
-            let killed_at = (!appending.is_finished()).then(Instant::now);
-            if killed_at.is_some() {
+            let is_stuck = done.recv_timeout(STUCK_AFTER) == Err(mpsc::RecvTimeoutError::Timeout);
+            let killed_at = is_stuck.then(Instant::now);
+            if is_stuck {
                 other.kill()?;
             }
             let done_at = appending.join().map_err(|_| "a thread of the benchmark panicked")??;
@@ -75,7 +82,20 @@ fn kill_inside(engine: &Engine, other: &mut Other) -> Result<Duration> {
             None => send_signal(other.id(), libc::SIGCONT)?,
         }
     }
-    Err("it could not be stopped inside an append".into())
+}
+
+/// Returns when the other process has appended once more. How far it has come in the next append by then is chance.
+fn wait_for_append(consumer: &mut Consumer) -> Result<()> {
+    consumer.seek(TOPIC, 0, Start::Latest)?;
+    loop {
+        let batch = consumer.poll(SILENT_AFTER)?;
+        if batch.is_empty() {
+            return Err(format!("the other process has appended nothing for {SILENT_AFTER:?}").into());
+        }
+        if batch.iter().any(|record| record.value().is_some_and(|value| value.len() == VALUE_BYTES)) {
+            return Ok(());
+        }
+    }
 }
 
 /// What the process does that is killed.

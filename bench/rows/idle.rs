@@ -7,13 +7,14 @@ use klog::{Durability, Mode, OpenOptions, Start};
 use super::{TOPIC, engine};
 use crate::Result;
 use crate::figure::{self, Figure, Outcome, Target, Unit};
-use crate::other::{Other, Task, end_with, wait_to_begin};
+use crate::other::{Other, Task, end_with, wait, wait_to_begin};
 use crate::plan::Plan;
 use crate::system::CpuTime;
 
 /// What the figures are for.
 const SPAN: Duration = Duration::from_secs(10);
-const KINDS: [&str; 3] = ["engine", "consumer", "reader"];
+const KINDS: [&str; 3] = [ENGINE, "consumer", "reader"];
+const ENGINE: &str = "engine";
 
 /// Processor time of processes that have the same directory open while nothing comes: of an engine, which came first and does
 /// the housekeeping; of a consumer that waits for a record; of one that reads only.
@@ -34,7 +35,15 @@ pub(super) fn compare(plan: &Plan, name: &str) -> Result<Vec<Outcome>> {
         let mut others = KINDS.iter().map(start).collect::<Result<Vec<Other>>>()?;
         others.iter_mut().try_for_each(Other::begin)?;
         let scale = SPAN.as_secs_f64() / plan.idle_run.as_secs_f64();
-        others.iter_mut().map(|other| Ok(other.numbers()?[0] * scale)).collect()
+        let mut times = Vec::new();
+        // Backwards: the engine has nothing to wait for, and goes on until it is told that the others are done.
+        for (kind, other) in KINDS.iter().zip(&mut others).rev() {
+            if *kind == ENGINE {
+                other.begin()?;
+            }
+            times.insert(0, other.numbers()?[0] * scale);
+        }
+        Ok(times)
     };
     figure::compare(plan, plan.idle_pairs, KINDS.iter().map(figure).collect(), None, Box::new(klog))
 }
@@ -48,8 +57,8 @@ pub(super) fn perform(task: &Task) -> Result<()> {
     consumer.assign(TOPIC, 0, Start::Latest)?;
     wait_to_begin()?;
     let (began, before) = (Instant::now(), CpuTime::now());
-    if kind == "engine" {
-        std::thread::sleep(run);
+    if kind == ENGINE {
+        wait()?;
     }
     while let Some(left) = run.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
         if !consumer.poll(left)?.is_empty() {
