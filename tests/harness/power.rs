@@ -483,7 +483,8 @@ fn values(engine: &Engine, topic: &str, from: i64, to: i64) -> Vec<Vec<u8>> {
     consumer.read_until_now();
     loop {
         let batch = consumer.poll(Duration::ZERO).unwrap();
-        values.extend(batch.iter().filter(|record| record.offset() < to).map(|record| record.value().unwrap().to_vec()));
+        values
+            .extend(batch.iter().filter(|record| record.offset() < to).map(|record| record.value().unwrap().to_vec()));
         if batch.is_empty() {
             return values;
         }
