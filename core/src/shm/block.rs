@@ -14,7 +14,7 @@
 
 use std::fmt;
 
-use super::atomic::{AtomicU32, AtomicU64, Ordering};
+use super::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use super::bell::ring;
 use crate::types::{LeaderEpoch, Offset, Position, Uuid};
 
@@ -545,17 +545,23 @@ impl ControlBlock {
         self.seg_gen.fetch_add(1, Ordering::AcqRel).wrapping_add(1)
     }
 
-    /// Counts truncations.
+    /// Counts truncations. Whoever reads above the watermark takes it, then the log end, then the bytes, and takes it again:
+    /// where it has changed, the bytes are of no use.
     pub fn truncation_generation(&self) -> u32 {
+        // Acquire: what was read before this is of before it, if it is the number it was.
+        fence(Ordering::Acquire);
         self.trunc_gen.load(Ordering::Acquire)
     }
 
-    /// Says that a truncation begins (O8: before the file is cut).
+    /// Counts a truncation. O8: when the log end has moved back, and before the file is cut. A reader that finds the new
+    /// number first finds the new log end too, and one that found the old log end finds that the number changes.
     pub fn bump_truncation_generation(&self) {
         self.trunc_gen.fetch_add(1, Ordering::Release);
+        // Release: whoever reads what is changed in the file from here on finds the new number.
+        fence(Ordering::Release);
     }
 
-    /// Moves every word back to `end`, after a truncation there. Under both locks, with `trunc_gen` bumped.
+    /// Moves every word back to `end`. Under both locks, with `dirty` set, before `trunc_gen` is bumped.
     pub fn publish_truncation(&self, segment_base: Offset, position: Position, end: Offset) {
         self.seg_base.store(segment_base.0 as u64, Ordering::Release);
         self.commit.store(commit_word(segment_base, position, end), Ordering::Release);
