@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::bell::Bell;
 use super::block::{ControlBlock, State};
+use super::lock::SlotToken;
 use crate::sys::points::{Point, reached};
 use crate::sys::{Mapping, Words};
 use crate::types::Uuid;
@@ -37,6 +38,8 @@ pub const MAPPED_BYTES: usize = BLOCKS_AT + MOST_BLOCKS as usize * size_of::<Con
 pub const PRIVATE_BYTES: usize = BLOCKS_AT + (1 << 16) * size_of::<ControlBlock>();
 /// Bytes that a new file has.
 const FIRST_BYTES: u64 = 128 << 10;
+/// A slot that somebody has, or had when it died.
+const TAKEN: u32 = 1 << 31;
 const MAGIC: u64 = u64::from_be_bytes(*b"klog-shm");
 /// Rises with every change of the layout. Another one is refused and never guessed at.
 pub const LAYOUT: u32 = 1;
@@ -81,7 +84,7 @@ struct Header {
 #[repr(C)]
 struct SlotRecord {
     generation: AtomicU32,
-    /// 1 while somebody has it, as far as that is known here.
+    /// [`TAKEN`] and the generation of whoever has it, as far as that is known here, or 0.
     state: AtomicU32,
     pid: AtomicU32,
     threads: AtomicU32,
@@ -480,7 +483,7 @@ impl Control {
         for (word, bytes) in record.program.iter().zip(program.chunks(8)) {
             word.store(bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), Ordering::Relaxed);
         }
-        if record.state.swap(1, Ordering::AcqRel) != 0 {
+        if record.state.swap(TAKEN | generation, Ordering::AcqRel) != 0 {
             // Whoever had the slot has died, and nobody has noticed yet.
             self.header().deaths.fetch_add(1, Ordering::AcqRel);
         }
@@ -493,13 +496,12 @@ impl Control {
         self.slot(slot).state.store(0, Ordering::Release);
     }
 
-    /// Notes that whoever had the slot has died; `false` when that was known.
-    pub fn bury(&self, slot: u32) -> bool {
-        let was_there = self.slot(slot).state.swap(0, Ordering::AcqRel) != 0;
-        if was_there {
+    /// Notes that somebody has died, unless that is known, or another has his slot by now.
+    pub fn bury(&self, who: SlotToken) {
+        let taken = TAKEN | who.generation;
+        if self.slot(who.slot).state.compare_exchange(taken, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             self.header().deaths.fetch_add(1, Ordering::AcqRel);
         }
-        was_there
     }
 
     /// Slots that somebody has, or had when it died.

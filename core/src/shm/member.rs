@@ -346,8 +346,9 @@ impl Member {
     pub fn bury_dead(&self) -> u64 {
         for slot in self.control.taken() {
             let Some(generation) = self.control.generation(slot) else { continue };
-            if self.is_dead(SlotToken { slot, generation }) {
-                self.control.bury(slot);
+            let who = SlotToken { slot, generation };
+            if self.is_dead(who) {
+                self.control.bury(who);
             }
         }
         self.control.visits().1
