@@ -243,12 +243,13 @@ impl Log {
         reached(Point::Written);
         let control = if header.is_control() { control_record(bytes, header) } else { None };
         let due = tail.apply(header, control.as_ref());
+        // Before anybody can see the batch: one of an open transaction is not to be taken for decided.
+        self.update_stability(tail);
         // The append happens here.
         self.block.publish_commit_around(tail.position, tail.caught_up, || reached(Point::Committed));
         reached(Point::Published);
         self.block.count_append(header.size as u64);
         self.write_due(tail, due);
-        self.update_stability(tail);
         self.block.clear_dirty();
         Ok(())
     }
