@@ -3,3 +3,4 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
 
 mod recovery_vectors;
+mod truncating;

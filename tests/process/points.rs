@@ -53,7 +53,7 @@ fn victim(point: Point) -> Victim {
         Point::Unlocked => InTurn("append written 0 10 100000"),
         Point::RecoveryCut => Behind(Point::HalfWritten, &["append durable 0 10 1"]),
         Point::Recovered => Behind(Point::Written, &["append durable 0 10 1"]),
-        Point::Truncating | Point::Truncated => Beside(&["truncate durable 0 10"]),
+        Point::Truncating | Point::TruncationCounted | Point::Truncated => Beside(&["truncate durable 0 10"]),
         Point::AttachBegun | Point::AttachReady => Opener,
         Point::BlockNamed => Beside(&["append durable 1 0 1"]),
         Point::LogStartRaised | Point::Checkpoint => Beside(&["trim durable 0 5"]),

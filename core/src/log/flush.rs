@@ -14,7 +14,7 @@ use super::tail::invalid;
 use super::{Log, Slot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::segment::{FileKind, Found, Scanner, Suffix, file_name};
-use crate::shm::{Commit, Dirty, Failure, Operation, Refused, SlotToken, State, in_ns};
+use crate::shm::{Dirty, Failure, Operation, Refused, SlotToken, State, in_ns};
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, File, Open, Wait};
@@ -46,7 +46,8 @@ impl Log {
     ///
     /// # Errors
     /// `KafkaStorageError` when this or an earlier flush failed: then nothing appended since the last good one counts as
-    /// durable, and the log takes no more appends. `RequestTimedOut` when another flusher is silent beyond `deadline`
+    /// durable, and the log takes no more appends. `OffsetOutOfRange` when the log was cut below `offset` meanwhile.
+    /// `RequestTimedOut` when another flusher is silent beyond `deadline`
     /// (monotonic time; `None` waits as long as for any lock), naming it.
     pub fn flush(&self, offset: Offset, deadline: Option<Duration>) -> Result<()> {
         loop {
@@ -55,6 +56,9 @@ impl Log {
             }
             self.check_failure()?;
             self.check_there()?;
+            if offset > self.block.log_end() {
+                return Err(self.out_of_range(offset));
+            }
             if let Some(flushing) = self.try_lock_flush(deadline, Some(offset))? {
                 let result = self.flush_held();
                 drop(flushing);
@@ -122,22 +126,20 @@ impl Log {
             // Whoever cuts the log has this lock, so he is dead: what he cut off must not be said to be durable.
             self.look_at_end()?;
         }
+        // Set by somebody who died: the flush may have failed, and the kernel told only him.
+        let settled = if self.block.is_flushing() { self.settle()? } else { Ok(()) };
         let from = self.block.flushed();
         let target = self.block.log_end();
         if target <= from {
             self.block.set_flushing(false);
             return Ok(());
         }
-        // Set by somebody who died: the flush may have failed, and the kernel told only him.
-        let doubtful = if self.block.is_flushing() { Some(self.committed()?) } else { None };
         self.block.set_flushing(true);
         reached(Point::FlushBegun);
         let began = self.sys().clock.monotonic();
         let result = match is_made(Bug::AcknowledgeBeforeFlush) {
             true => Ok(()),
-            false => doubtful
-                .map_or(Ok(()), |committed| self.settle_range(from, target, committed))
-                .and_then(|()| self.sync_range(from, target)),
+            false => settled.and_then(|()| self.sync_range(from, target)),
         };
         self.block.count_flush(in_ns(self.sys().clock.monotonic().saturating_sub(began)));
         match result {
@@ -165,8 +167,19 @@ impl Log {
         }
     }
 
-    /// Writes what lies in `[from, target)` once more, and checks it as it comes back from the disk.
-    fn settle_range(&self, from: Offset, target: Offset, (active, commit): (Offset, Commit)) -> io::Result<()> {
+    /// Writes everything that is not durable once more, while nobody appends: what somebody has written and not yet committed
+    /// may be lost as well, and a later flush would not notice. With the flush lock.
+    fn settle(&self) -> Result<io::Result<()>> {
+        let mut tail = self.tail();
+        let holding = self.acquire(&mut tail)?;
+        let settled = self.settle_range(self.block.flushed(), self.block.log_end());
+        holding.release();
+        Ok(settled)
+    }
+
+    /// Writes what lies in `[from, target)` once more, and checks it as it comes back from the disk. Under both locks.
+    fn settle_range(&self, from: Offset, target: Offset) -> io::Result<()> {
+        let (active, commit) = (self.block.segment_base(), self.block.commit());
         let slots = self.slots().map_err(io::Error::other)?;
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.base < target) {
             if slots.get(index + 1).is_some_and(|next| next.base <= from) {
@@ -188,15 +201,6 @@ impl Log {
             }
         }
         Ok(())
-    }
-
-    /// The active segment, and what is committed by now: nothing that somebody may be writing. Under the lock, since a roll
-    /// changes two words.
-    fn committed(&self) -> Result<(Offset, Commit)> {
-        let holding = self.acquire(&mut self.tail())?;
-        let standing = (self.block.segment_base(), self.block.commit());
-        holding.release();
-        Ok(standing)
     }
 
     /// Syncs what lies in `[from, target)`: sealed segments first, with their indexes and the snapshot behind them, then

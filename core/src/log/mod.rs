@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 pub use append::{Appended, Batch};
@@ -82,9 +82,16 @@ pub struct Log {
     /// Threads of this process take turns here, in front of the lock that processes take turns at.
     tail: Mutex<Tail>,
     segments: RwLock<BTreeMap<Offset, Arc<Slot>>>,
-    /// How often the list of segments had changed when it was looked at last.
-    seen_segments: AtomicU32,
+    /// The [`changes`] that were known when the list of segments was looked at last.
+    seen_segments: AtomicU64,
+    /// How many truncations the tail knows of. Under the tail's lock.
+    seen_truncations: AtomicU32,
     was_first: bool,
+}
+
+/// How often the log was truncated, and how often its list of segments has changed.
+fn changes(block: &Block) -> u64 {
+    u64::from(block.truncation_generation()) << 32 | u64::from(block.segment_generation())
 }
 
 impl fmt::Debug for Log {
@@ -162,7 +169,8 @@ impl Log {
             was_first,
             mirrored,
             wait_rules: WaitRules::of(&config),
-            seen_segments: AtomicU32::new(block.segment_generation()),
+            seen_segments: AtomicU64::new(changes(&block)),
+            seen_truncations: AtomicU32::new(block.truncation_generation()),
             tail: Mutex::new(loaded.tail),
             segments: RwLock::new(loaded.segments),
             config: RwLock::new(config.clone()),
@@ -292,10 +300,13 @@ impl Log {
     /// Takes note of segments that other processes began or removed. Costs a comparison when there are none. Whoever looks
     /// for a record asks after it has seen that the record is there.
     fn look_for_segments(&self) -> io::Result<()> {
-        let generation = self.block.segment_generation();
-        if self.seen_segments.load(Ordering::Acquire) == generation {
+        let changes = changes(&self.block);
+        let seen = self.seen_segments.load(Ordering::Acquire);
+        if seen == changes {
             return Ok(());
         }
+        // A truncation puts other files in the place of some.
+        let is_cut = seen >> 32 != changes >> 32;
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
         let entries = self.sys().disk.list(&self.path)?;
         // Files of a segment that is only being begun do not count yet: it may come to nothing.
@@ -306,7 +317,7 @@ impl Log {
             if let Some((base, FileKind::Log, Suffix::None)) = crate::segment::parse_name(&entry.name)
                 && base <= active
             {
-                let known = segments.get(&base).filter(|slot| !slot.is_absent).cloned();
+                let known = segments.get(&base).filter(|slot| !slot.is_absent && !is_cut).cloned();
                 let slot = known.unwrap_or_else(|| Slot::new(base, Suffix::None, how));
                 found.insert(base, slot);
             }
@@ -315,15 +326,21 @@ impl Log {
         segments.retain(|base, slot| (slot.suffix != Suffix::None || *base == active) && !found.contains_key(base));
         found.append(&mut segments);
         *segments = found;
-        self.seen_segments.store(generation, Ordering::Release);
+        self.seen_segments.store(changes, Ordering::Release);
         Ok(())
     }
 
     /// The list was changed by this process: `generation` counts that.
     fn note_segments(&self, generation: u32) {
-        let before = generation.wrapping_sub(1);
+        let truncations = u64::from(self.block.truncation_generation()) << 32;
+        let (before, after) = (u64::from(generation.wrapping_sub(1)), u64::from(generation));
         // Where others changed it as well, it is looked at again.
-        let _ = self.seen_segments.compare_exchange(before, generation, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.seen_segments.compare_exchange(
+            truncations | before,
+            truncations | after,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
     }
 
     fn publish_roll(&self, base: Offset) {
@@ -348,7 +365,7 @@ impl Log {
         match self.mirrored.take(shared, &self.block, self.partition.partition) {
             Seen::Same => {}
             Seen::OtherInstance => {
-                self.seen_segments.store(self.block.segment_generation().wrapping_sub(1), Ordering::Release);
+                self.seen_segments.store(changes(&self.block).wrapping_sub(1), Ordering::Release);
             }
             Seen::Unopened => self.load_again(),
         }
@@ -370,7 +387,7 @@ impl Log {
         self.block.bump_truncation_generation(); // positions from before mean nothing
         self.block.reset(&loaded.standing);
         (*tail, *segments) = (loaded.tail, loaded.segments);
-        self.seen_segments.store(self.block.segment_generation(), Ordering::Release);
+        self.seen_segments.store(changes(&self.block), Ordering::Release);
     }
 
     /// Opens a segment; `None` for one that another process has deleted meanwhile.

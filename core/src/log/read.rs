@@ -70,10 +70,21 @@ impl Log {
     /// `OffsetOutOfRange` below the log start or above the log end; `CorruptMessage` when the first batch does not check
     /// out, with the damage and the offset to go on from.
     pub fn read(&self, fetch: &Fetch, buffer: &mut Vec<u8>) -> Result<Chunk> {
+        loop {
+            let truncations = self.block.truncation_generation();
+            let read = self.read_between_truncations(fetch, truncations, buffer);
+            // Above the watermark bytes may have been cut meanwhile, or be of another history.
+            if self.block.truncation_generation() == truncations {
+                return read;
+            }
+        }
+    }
+
+    fn read_between_truncations(&self, fetch: &Fetch, truncations: u32, buffer: &mut Vec<u8>) -> Result<Chunk> {
         self.check_position(fetch.from)?;
         self.look_for_segments().map_err(|e| Error::io(format_args!("listing {}", self.path.display()), e))?;
         let mut from = fetch.from;
-        let truncations = self.block.truncation_generation();
+        let fetch = &Fetch { bound: fetch.bound.min(self.block.log_end()), ..*fetch };
         let mut cursor = fetch.cursor.filter(|cursor| cursor.offset == from && cursor.truncations == truncations);
         loop {
             if from >= fetch.bound {

@@ -14,6 +14,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::load::{self, Opening, Watermark};
@@ -124,6 +125,10 @@ impl Log {
 
     /// Brings this process to where the log is, behind somebody else who had the lock. Under the lock.
     pub(super) fn take_over(&self, tail: &mut Tail) -> Result<()> {
+        if self.was_truncated() {
+            let derived = self.derive_again(tail);
+            return derived.map_err(|e| Error::io(format_args!("following a truncation of {}", self.partition), e));
+        }
         let found = match tail.segment.log().stat() {
             Err(e) if e.raw_os_error() != Some(libc::EBADF) => {
                 return Err(self.io_error("looking at", tail.segment.base(), FileKind::Log, e));
@@ -146,6 +151,11 @@ impl Log {
         caught_up
             .or_else(|_| self.derive_again(tail))
             .map_err(|e| Error::io(format_args!("catching up with what others appended to {}", self.partition), e))
+    }
+
+    /// Whether what is derived is of before a truncation. Under the lock.
+    fn was_truncated(&self) -> bool {
+        self.seen_truncations.load(Ordering::Relaxed) != self.block.truncation_generation()
     }
 
     /// Cleans up behind a holder that died. Under the lock.
@@ -173,7 +183,7 @@ impl Log {
     /// behind an append that came to nothing, so only what was appended since is looked at: all others wait meanwhile.
     fn derive_behind(&self, tail: &mut Tail, dirty: Dirty) -> io::Result<()> {
         // A thread of this process that died inside left the derived state in the middle of a change.
-        let is_whole = !self.tail.is_poisoned() && tail.caught_up <= self.block.log_end();
+        let is_whole = !self.tail.is_poisoned() && !self.was_truncated() && tail.caught_up <= self.block.log_end();
         if is_whole && matches!(dirty, Dirty::Clean | Dirty::Append) {
             let caught_up = self.replay(tail, self.block.log_end()).and_then(|()| tail.segment.look_again());
             let commit = self.block.commit();
@@ -193,6 +203,7 @@ impl Log {
         let loaded = self.place(&config).derive()?;
         *self.segments.write().unwrap_or_else(PoisonError::into_inner) = loaded.segments;
         *tail = loaded.tail;
+        self.seen_truncations.store(self.block.truncation_generation(), Ordering::Relaxed);
         self.note_segments(self.block.bump_segment_generation());
         Ok(())
     }
@@ -220,7 +231,8 @@ impl Place<'_> {
         match self.block.dirty() {
             Dirty::Append => self.recover_append(),
             Dirty::Roll => self.recover_roll(self.block.dirty_argument()),
-            Dirty::Truncate => self.recover_truncation(self.block.dirty_argument()),
+            // No flusher speaks of what is cut: whoever gets the flush lock behind the dead one asks for this first.
+            Dirty::Truncate => self.truncate(self.block.dirty_argument(), None),
             // Nothing was begun, but a commit may have been published, and the log end not.
             Dirty::Clean => {
                 let commit = self.block.commit();
@@ -278,14 +290,6 @@ impl Place<'_> {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(e),
         }
-    }
-
-    /// Cuts the files once more, as far as they are not, and says where the log ends.
-    fn recover_truncation(&self, to: Offset) -> io::Result<()> {
-        self.cut_files(to)?;
-        let loaded = self.load(self.block.log_start().min(to))?;
-        self.block.publish_truncation(loaded.standing.segment_base, loaded.standing.position, to);
-        Ok(())
     }
 
     /// What the files say, whatever the block does.

@@ -58,9 +58,11 @@ points! {
     RollCreated = "roll-created",
     /// C12: one of the two words that say which segment is active is changed.
     RollTorn = "roll-torn",
-    /// C14: a truncation is begun, and its files not cut.
+    /// C14: a truncation is begun, and nothing changed.
     Truncating = "truncating",
-    /// C14: the files are cut, and the words not changed.
+    /// C14: the words are changed, and the files not cut.
+    TruncationCounted = "truncation-counted",
+    /// C14: the files are cut, and what is derived of them is not.
     Truncated = "truncated",
     /// C22: it is said that a flush is under way.
     FlushBegun = "flush-begun",
