@@ -51,6 +51,12 @@ fn append(log: &Log, value: &str) -> i64 {
     log.append(Batch::Encoded(&mut bytes)).unwrap().base_offset.0
 }
 
+fn append_all(log: &Log, values: &[&str]) {
+    for value in values {
+        append(log, value);
+    }
+}
+
 /// All values from an offset or a cursor on, as one reads who may read everything, and where that one stands behind them.
 fn values_from(log: &Log, from: i64, mut cursor: Option<Cursor>) -> (Vec<String>, Option<Cursor>) {
     let (mut from, bound) = (Offset(from), log.block().log_end());
@@ -108,11 +114,11 @@ fn whoever_has_the_log_open_goes_on_behind_a_truncation() {
 fn a_place_in_what_was_cut_is_none_in_what_came_after() {
     let world = World::new();
     let (cutter, reader) = (world.open("604800000"), world.open("604800000"));
-    ["a", "b", "c"].into_iter().for_each(|value| drop(append(&cutter, value)));
+    append_all(&cutter, &["a", "b", "c"]);
     let (_, behind) = values_from(&reader, 0, None);
     cutter.truncate_to(Offset(1)).unwrap();
     // Longer, so that the old end lies inside of a batch.
-    ["longer than before", "and this", "last"].into_iter().for_each(|value| drop(append(&cutter, value)));
+    append_all(&cutter, &["longer than before", "and this", "last"]);
     assert_eq!(values_from(&reader, 3, behind).0, ["last"]);
 }
 
@@ -120,7 +126,7 @@ fn a_place_in_what_was_cut_is_none_in_what_came_after() {
 fn a_flush_of_what_was_cut_is_refused() {
     let world = World::new();
     let (cutter, other) = (world.open("604800000"), world.open("604800000"));
-    ["a", "b", "c"].into_iter().for_each(|value| drop(append(&other, value)));
+    append_all(&other, &["a", "b", "c"]);
     cutter.truncate_to(Offset(1)).unwrap();
     assert_eq!(other.flush(Offset(3), None).unwrap_err().code(), ErrorCode::OffsetOutOfRange);
     other.flush(Offset(1), None).unwrap();
@@ -130,7 +136,7 @@ fn a_flush_of_what_was_cut_is_refused() {
 fn what_was_visible_is_never_cut() {
     let world = World::new();
     let (cutter, other) = (world.open("604800000"), world.open("604800000"));
-    ["a", "b", "c"].into_iter().for_each(|value| drop(append(&other, value)));
+    append_all(&other, &["a", "b", "c"]);
     other.block().raise_high_watermark(Offset(2));
     assert_eq!(cutter.truncate_to(Offset(1)).unwrap_err().code(), ErrorCode::OffsetOutOfRange);
     assert_eq!(values(&other), ["a", "b", "c"]);
