@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use klog::sys::SimRandom;
 use klog_tests::power::{Counted, Effort, Op, base, check};
 use klog_tests::power_of_two::{Turn, Who, random_turns, run_two};
-use klog_tests::{in_parallel, seed};
+use klog_tests::{in_parallel, seed, states_per_cut};
 
 /// What each of them does in the short scripts whose every interleaving is tried.
 const STEPS: [Op; 9] = [
@@ -26,7 +26,7 @@ const RARE: [Op; 3] = [Op::Alter, Op::AddPartitions, Op::AlterBrokers];
 
 fn survive(what: &str, scripts: &[Vec<Turn>]) -> Counted {
     let base = base();
-    let effort = Effort { states_per_cut: 1 << 12, deeper_every: 512, seed: 1 };
+    let effort = Effort { states_per_cut: states_per_cut(32), deeper_every: 512, seed: 1 };
     let total = Mutex::new(Counted::default());
     in_parallel(1..=scripts.len() as u64, |number| {
         let turns = &scripts[number as usize - 1];

@@ -27,6 +27,11 @@ pub fn seed() -> u64 {
     std::env::var("KLOG_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
 }
 
+/// How many states of each cut of the power are opened where `usual` are: `KLOG_STATES_PER_CUT`, which the campaign sets.
+pub fn states_per_cut(usual: u64) -> u64 {
+    std::env::var("KLOG_STATES_PER_CUT").ok().and_then(|states| states.parse().ok()).unwrap_or(usual)
+}
+
 /// Does `work` for every number of a range, on all cores. A panic of one is a panic of the whole.
 pub fn in_parallel(range: RangeInclusive<u64>, work: impl Fn(u64) + Sync) {
     let next = AtomicU64::new(*range.start());
