@@ -585,6 +585,32 @@ KLOG_API klog_status klog_topic_verify(klog_admin *admin,
                                        klog_rows **out,
                                        klog_error **error);
 
+/* -------------------------------------- who is attached, and what is counted */
+
+/** The handles that have the directory open for writing, this one too if it may
+ *  write: slot, generation, pid, pid_namespace, program, since, dead, holds. A
+ *  process has one for each engine that it opened. slot is its place in the
+ *  table, generation which of those who had that place it is; pid means
+ *  something in the namespace pid_namespace, an inode; program is cut to 32
+ *  bytes; since is in ms since 1970. dead is 1 for one that died and that nobody
+ *  has missed yet. holds says what it holds, with commas between: housekeeping,
+ *  metadata, lock or flush and a partition; null for nothing. A look, which
+ *  takes no lock, and is old when it returns. Free it with klog_rows_free(). */
+KLOG_API klog_status klog_engine_attached(klog_engine *engine,
+                                          klog_rows **out,
+                                          klog_error **error);
+
+/** What is counted in the directory since the first of those who have it open
+ *  opened it: name, labels, kind, value, topic, partition, help. A name that
+ *  ends with _ms or _ns is of a time in that unit. kind is counter for what only
+ *  grows, and gauge for what goes up and down; labels are those of the
+ *  Prometheus text format, topic="orders",partition="0"; labels, topic and
+ *  partition are null for what is of the whole directory; help is a sentence.
+ *  The rows of one name stand together. Free it with klog_rows_free(). */
+KLOG_API klog_status klog_engine_metrics(klog_engine *engine,
+                                         klog_rows **out,
+                                         klog_error **error);
+
 /* ------------------------------------------------------------------ producer */
 
 /** Open a producer with what config says: "acks", "linger.ms" (ms), "batch.size"

@@ -19,6 +19,7 @@ mod timeout;
 // The nouns. The header is made from these files in this order; see `tests/c/header.rs`.
 pub mod admin;
 pub mod adopt;
+pub mod attached;
 pub mod batch;
 pub mod config;
 pub mod consumer;

@@ -162,6 +162,20 @@ impl Admin {
         PyList::new(py, dirs?)
     }
 
+    /// The handles that have the directory open for writing, by slot.
+    fn attached<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let attached = self.ask(py, klog::Admin::attached)?;
+        let handles: PyResult<Vec<_>> = attached.handles.iter().map(|one| values::attached_handle(py, one)).collect();
+        PyList::new(py, handles?)
+    }
+
+    /// What is counted in the directory since the first of those who have it open opened it.
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let metrics = self.ask(py, klog::Admin::metrics)?;
+        let metrics: PyResult<Vec<_>> = metrics.rows().iter().map(|one| values::metric(py, one)).collect();
+        PyList::new(py, metrics?)
+    }
+
     /// The segments of a partition, in order. Reads the header of every batch. Raises `UnknownTopicError`.
     #[pyo3(signature = (topic, partition=Int::of(0)), text_signature = "($self, topic, partition=0)")]
     fn segments<'py>(&self, py: Python<'py>, topic: &str, partition: Int<i32>) -> PyResult<Bound<'py, PyList>> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use klog::{EngineConfig, ErrorCode, Mode, NewTopic, OpenOptions, Threads};
 use pyo3::prelude::*;
-use pyo3::types::PyInt;
+use pyo3::types::{PyDict, PyInt};
 
 use crate::admin::Admin;
 use crate::arguments::{Bytes, Config, Headers, Int, OptionText, Time, Timeout, Where, duration, optional};
@@ -408,6 +408,14 @@ impl Engine {
         let engine = self.shared.live(py)?;
         let report = py.detach(|| engine.admin().verify(None)).or_raise(py)?;
         values::report(py, &report)
+    }
+
+    /// What is counted in the directory since the first of those who have it open opened it, by name; under "partitions" that
+    /// of each partition.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let engine = self.shared.live(py)?;
+        let metrics = py.detach(|| engine.admin().metrics()).or_raise(py)?;
+        values::stats(py, &metrics.rows())
     }
 
     /// What opening, recovering and reading found so far.

@@ -1,8 +1,9 @@
 //! The plain values: named tuples, made when the module is imported.
 
 use klog::{
-    Adoption, BatchDescription, ConfigEntry, Damage, ListedOffset, LogDirDescription, PartitionDescription,
-    RecordMetadata, ReplicaDescription, Report, SegmentDescription, TopicDescription, TopicListing,
+    Adoption, AttachedHandle, BatchDescription, ConfigEntry, Damage, ListedOffset, LogDirDescription, Metric,
+    PartitionDescription, RecordMetadata, ReplicaDescription, Report, SegmentDescription, TopicDescription,
+    TopicListing,
 };
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
@@ -24,6 +25,9 @@ enum Class {
     BatchDescription,
     ReplicaDescription,
     LogDirDescription,
+    Holding,
+    AttachedHandle,
+    Metric,
     Damage,
     Report,
     Adoption,
@@ -115,6 +119,13 @@ const TABLE: &[(Class, &str, &[&str])] = &[
         &["directory", "partition", "log_bytes", "bytes", "segments"],
     ),
     (Class::LogDirDescription, "A log directory.", &["path", "total_bytes", "usable_bytes", "replicas"]),
+    (Class::Holding, "Something that a handle holds.", &["what", "held_ms"]),
+    (
+        Class::AttachedHandle,
+        "Somebody who has the directory open for writing.",
+        &["slot", "generation", "pid", "pid_namespace", "program", "since", "is_dead", "holds"],
+    ),
+    (Class::Metric, "A number that is counted.", &["name", "partition", "kind", "value", "help"]),
     (
         Class::Damage,
         "Bytes of a log that do not check out.",
@@ -306,6 +317,43 @@ fn replica_description<'py>(py: Python<'py>, one: &ReplicaDescription) -> PyResu
     let ReplicaDescription { directory, partition, log_bytes, bytes, segments } = one;
     let partition = partition.as_ref().map(|of| topic_partition(py, &of.topic, of.partition)).transpose()?;
     instance(py, Class::ReplicaDescription, (directory, partition, *log_bytes, *bytes, *segments))
+}
+
+/// An `AttachedHandle`.
+pub(crate) fn attached_handle<'py>(py: Python<'py>, one: &AttachedHandle) -> PyResult<Bound<'py, PyAny>> {
+    let holding = |held: &klog::Holding| instance(py, Class::Holding, (held.what.to_string(), held.held_ms));
+    let holds: PyResult<Vec<_>> = one.holds.iter().map(holding).collect();
+    let AttachedHandle { slot, generation, pid, pid_namespace, program, since_ms, is_dead, holds: _ } = one;
+    let holds = PyTuple::new(py, holds?)?;
+    let fields = (*slot, *generation, *pid, *pid_namespace, program, *since_ms, *is_dead, holds);
+    instance(py, Class::AttachedHandle, fields)
+}
+
+/// A `Metric`.
+pub(crate) fn metric<'py>(py: Python<'py>, one: &Metric) -> PyResult<Bound<'py, PyAny>> {
+    let Metric { name, help, kind, partition, value } = one;
+    let partition = partition.as_ref().map(|of| topic_partition(py, &of.topic, of.partition)).transpose()?;
+    instance(py, Class::Metric, (*name, partition, kind.name(), *value, *help))
+}
+
+/// What `Engine.stats` says: the numbers of the directory by name, and those of each partition.
+pub(crate) fn stats<'py>(py: Python<'py>, metrics: &[Metric]) -> PyResult<Bound<'py, PyDict>> {
+    let (stats, partitions) = (PyDict::new(py), PyDict::new(py));
+    for Metric { name, partition, value, .. } in metrics {
+        let Some(of) = partition else {
+            stats.set_item(name, value)?;
+            continue;
+        };
+        let key = topic_partition(py, &of.topic, of.partition)?;
+        let counts = match partitions.get_item(&key)? {
+            Some(counts) => counts.cast_into::<PyDict>()?,
+            None => PyDict::new(py),
+        };
+        counts.set_item(name, value)?;
+        partitions.set_item(key, counts)?;
+    }
+    stats.set_item("partitions", partitions)?;
+    Ok(stats)
 }
 
 /// An `Adoption`.

@@ -112,12 +112,9 @@ fn prometheus(dir: &Path, rows: &[Metric]) -> String {
             (_, Some(stem)) => (format!("{stem}_seconds"), Some(1e3)),
             _ => (first.name.to_owned(), None),
         };
-        let (kind, end) = match first.kind {
-            MetricKind::Counter => ("counter", "_total"),
-            MetricKind::Gauge => ("gauge", ""),
-        };
+        let end = if first.kind == MetricKind::Counter { "_total" } else { "" };
         // Writing to a string does not fail.
-        let _ = write!(text, "# HELP klog_{stem}{end} {}\n# TYPE klog_{stem}{end} {kind}\n", first.help);
+        let _ = write!(text, "# HELP klog_{stem}{end} {}\n# TYPE klog_{stem}{end} {}\n", first.help, first.kind.name());
         for row in same {
             let of = row.partition.as_ref().map_or_else(String::new, |partition| {
                 format!(",topic=\"{}\",partition=\"{}\"", label(&partition.topic), partition.partition)

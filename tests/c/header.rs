@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::library::{bin, repository, run};
 
 /// The files that the header is made of, in the order in which it is to be read, and what stands above the functions of each.
-const NOUNS: [(&str, &str); 14] = [
+const NOUNS: [(&str, &str); 15] = [
     ("status", "status"),
     ("error", "errors"),
     ("library", "the library"),
@@ -19,6 +19,7 @@ const NOUNS: [(&str, &str); 14] = [
     ("admin", "admin"),
     ("topic", "topics and partitions"),
     ("inspect", "what is on the disk"),
+    ("attached", "who is attached, and what is counted"),
     ("message", ""),
     ("producer", "producer"),
     ("consumer", "consumer"),

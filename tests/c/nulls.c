@@ -101,6 +101,14 @@ static void of_topics(void) {
   CHECK(rows == NULL);
 }
 
+static void of_what_is_attached(void) {
+  IS_NULL("engine", klog_engine_attached(NULL, &rows, &error));
+  IS_NULL("out", klog_engine_attached(engine, NULL, &error));
+  IS_NULL("engine", klog_engine_metrics(NULL, &rows, &error));
+  IS_NULL("out", klog_engine_metrics(engine, NULL, &error));
+  CHECK(rows == NULL);
+}
+
 static void of_inspection(void) {
   IS_NULL("admin", klog_segment_list(NULL, "orders", 0, &rows, &error));
   IS_NULL("topic", klog_segment_list(admin, NULL, 0, &rows, &error));
@@ -214,6 +222,7 @@ int main(int argc, char **argv) {
   of_engines();
   of_topics();
   of_inspection();
+  of_what_is_attached();
   of_adoption();
   of_producers();
   of_consumers();

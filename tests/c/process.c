@@ -76,6 +76,47 @@ static void a_directory_can_be_had_alone_and_then_others_are_told(const char *di
   klog_config_free(alone);
 }
 
+static void see_both(const char *dir) {
+  klog_engine *own = NULL;
+  klog_rows *rows = NULL;
+  size_t row;
+  OK(klog_engine_open(dir, NULL, &own, &error));
+  OK(klog_engine_attached(own, &rows, &error));
+  CHECK(klog_rows_len(rows) == 2);
+  for (row = 0; row < 2; row++) {
+    CHECK(klog_rows_int(rows, row, "slot", -1) == (int64_t)row);
+    CHECK(klog_rows_int(rows, row, "pid", -1) == (row == 0 ? getppid() : getpid()));
+    CHECK(klog_rows_int(rows, row, "since", -1) > 0);
+    CHECK(klog_rows_int(rows, row, "dead", -1) == 0);
+    CHECK(klog_rows_text(rows, row, "program") != NULL);
+  }
+  CHECK(klog_rows_int(rows, 0, "pid_namespace", -1) == klog_rows_int(rows, 1, "pid_namespace", -2));
+  klog_rows_free(rows);
+  OK(klog_engine_metrics(own, &rows, &error));
+  row = row_of(rows, "name", "attached");
+  CHECK(klog_rows_int(rows, row, "value", -1) == 2);
+  CHECK(is_text(rows, row, "kind", "gauge") && is_text(rows, row, "labels", NULL));
+  CHECK(is_text(rows, row, "topic", NULL) && klog_rows_int(rows, row, "partition", -7) == -7);
+  row = row_of(rows, "name", "appends");
+  while (!is_text(rows, row, "topic", "orders")) row++;
+  CHECK(is_text(rows, row, "name", "appends") && is_text(rows, row, "kind", "counter"));
+  CHECK(klog_rows_int(rows, row, "partition", -1) == 0);
+  CHECK(klog_rows_int(rows, row, "value", -1) == 2);
+  CHECK(is_text(rows, row, "labels", "topic=\"orders\",partition=\"0\""));
+  CHECK(is_text(rows, row, "help", "Batches that were appended."));
+  klog_rows_free(rows);
+  OK(klog_engine_close(own, -1, &error));
+  klog_engine_free(own);
+}
+
+static void who_is_attached_and_what_is_counted_is_told(const char *dir) {
+  open_engine(dir);
+  send("one");
+  send("two");
+  in_child(see_both, dir);
+  close_engine();
+}
+
 static void use_what_is_the_parents(const char *dir) {
   klog_message m = message("orders", "the child's");
   klog_delivery report;
@@ -304,6 +345,7 @@ int main(int argc, char **argv) {
   memory_stays_with_its_process();
   a_child_goes_on_when_its_parent_has_closed(argv[1]);
   a_write_that_fails_is_reported(argv[1]);
+  who_is_attached_and_what_is_counted_is_told(argv[1]);
   a_directory_that_may_only_be_read_is_only_read(argv[1]);
   return 0;
 }

@@ -1,7 +1,9 @@
 """The verbs about topics and partitions, on the admin handle and on topics themselves."""
 
 import datetime as dt
+import os
 import re
+import time
 from collections.abc import Mapping
 
 import klog
@@ -488,6 +490,46 @@ def test_log_dirs_tell_what_lies_in_them(path):
         assert second.bytes == sum(file.stat().st_size for file in (path / "orders-1").iterdir())
         assert gone.partition is None
         assert re.fullmatch(r"gone-0\.[0-9a-f]{32}-delete", gone.directory)
+
+
+def test_who_is_attached_is_shown_with_what_it_holds(path):
+    with klog.open(path) as first, klog.open(path) as second:
+        one, other = first.admin().attached()
+        assert type(one) is klog.AttachedHandle
+        assert (one.slot, other.slot) == (0, 1)
+        assert one.pid == other.pid == os.getpid()
+        assert one.pid_namespace == os.stat("/proc/self/ns/pid").st_ino
+        assert "python" in one.program
+        assert 0 <= time.time() * 1000 - one.since < 60_000
+        assert not one.is_dead and not other.is_dead
+        # Which of the two looks after the directory is a race.
+        holds = [held.what for handle in second.admin().attached() for held in handle.holds]
+        assert set(holds) <= {"housekeeping"}
+    with klog.open(path, mode="r") as reader:
+        assert reader.admin().attached() == []
+
+
+def test_what_is_counted_is_the_same_for_every_handle(path):
+    with klog.open(path) as first, klog.open(path) as second:
+        first.create_topic("orders", 2)
+        for value in [b"one", b"two"]:
+            first.send("orders", value, partition=1).result()
+        second.send("orders", b"three", partition=1).result()
+        stats = second.stats()
+        assert (stats["attached"], stats["attachments"], stats["deaths"]) == (2, 2, 0)
+        counts = stats["partitions"][klog.TopicPartition("orders", 1)]
+        assert (counts["appends"], counts["steals"], counts["recoveries"], counts["cuts"]) == (3, 0, 0, 0)
+        assert counts["append_bytes"] == first.topic("orders").partitions[1].size
+        assert 0 < counts["flushes"] <= 3 and counts["flush_ns"] > 0
+        assert klog.TopicPartition("orders", 1) in first.stats()["partitions"]
+        metrics = first.admin().metrics()
+        assert type(metrics[0]) is klog.Metric
+        by_name = {(metric.name, metric.partition): metric for metric in metrics}
+        appends = by_name["appends", ("orders", 1)]
+        assert (appends.value, appends.kind, appends.help) == (3, "counter", "Batches that were appended.")
+        assert (by_name["attached", None].value, by_name["attached", None].kind) == (2, "gauge")
+    with klog.open(path, mode="r") as reader:
+        assert (reader.stats()["attached"], reader.stats()["partitions"]) == (0, {})
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**5000, -(10**5000)], ids=["2**63", "-2**63-1", "long", "-long"])

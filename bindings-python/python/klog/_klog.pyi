@@ -272,6 +272,37 @@ class LogDirDescription(NamedTuple):
     usable_bytes: int
     replicas: tuple[ReplicaDescription, ...]
 
+class Holding(NamedTuple):
+    """Something that a handle holds: "housekeeping", "metadata", or "lock" or "flush" and a partition. `held_ms` says for how
+    long, where that is known."""
+
+    what: str
+    held_ms: int | None
+
+class AttachedHandle(NamedTuple):
+    """Somebody who has the directory open for writing. A process has one for each engine that it opened. `pid` means something
+    in the namespace `pid_namespace`, an inode; `program` is cut to 32 bytes; `since` is in ms since 1970. One that `is_dead`
+    died without closing, and nobody has missed it yet."""
+
+    slot: int
+    generation: int
+    pid: int
+    pid_namespace: int
+    program: str
+    since: int
+    is_dead: bool
+    holds: tuple[Holding, ...]
+
+class Metric(NamedTuple):
+    """A number that is counted: of the directory, or of a partition. A name that ends with `_ms` or `_ns` is of a time in that
+    unit. A "counter" only grows, and begins at 0 when the first handle attaches; a "gauge" goes up and down."""
+
+    name: str
+    partition: TopicPartition | None
+    kind: Literal["counter", "gauge"]
+    value: int
+    help: str
+
 class Damage(NamedTuple):
     """Bytes of a log that do not check out: the offsets [first_offset, next_offset) cannot be read. `position` and `bytes`
     say where in `file`, which is relative to the log directory."""
@@ -482,6 +513,11 @@ class Engine:
     def verify(self) -> Report:
         """Reads everything and checks everything: batches, checksums, indexes. Changes nothing."""
 
+    def stats(self) -> dict[str, Any]:
+        """What is counted in the directory since the first of those who have it open opened it, by the names of
+        `Admin.metrics`; under "partitions" a dict for each partition that somebody opened, by `TopicPartition`. With mode "r"
+        and nobody who writes, nothing is counted."""
+
     def report(self) -> Report:
         """What opening, recovering and reading found so far: ends that were cut off and where the bytes are kept, damage."""
 
@@ -612,6 +648,14 @@ class Admin:
 
     def log_dirs(self) -> list[LogDirDescription]:
         """What the log directories hold, by their files: partitions and their sizes, and how much room is left."""
+
+    def attached(self) -> list[AttachedHandle]:
+        """The handles that have the directory open for writing, by slot; this one too if it may write. A look, which takes no
+        lock, and is old when it returns."""
+
+    def metrics(self) -> list[Metric]:
+        """What is counted in the directory since the first of those who have it open opened it: appends, bytes, waits,
+        flushes, what dead processes left. The same as `klog stats` shows."""
 
     def segments(self, topic: str, partition: int = 0) -> list[SegmentDescription]:
         """The segments of a partition, in order. Reads the header of every batch.

@@ -128,6 +128,16 @@ pub enum MetricKind {
     Gauge,
 }
 
+impl MetricKind {
+    /// As Prometheus calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+        }
+    }
+}
+
 /// A number with a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric {
