@@ -82,9 +82,15 @@ fn metadata(dir: &Path) -> (std::path::PathBuf, Offset, i32, usize) {
 }
 
 /// What a broker that is its own controller writes before it finds that it may not have the directory: it has won an election,
-/// and the first thing that a leader writes is nothing.
+/// and the first thing that a leader writes is nothing. Before, it cuts off what is no batch.
 fn start_of_a_broker(dir: &Path) -> i32 {
     use std::io::Write;
+    let log = dir.join("__cluster_metadata-0/00000000000000000000.log");
+    let (bytes, mut whole) = (std::fs::read(&log).unwrap(), 0);
+    while let Ok(header) = BatchHeader::check(&bytes[whole..]) {
+        whole += header.size;
+    }
+    std::fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(whole as u64).unwrap();
     let (log, end, epoch, _) = metadata(dir);
     let now = TimestampMs(1_700_000_000_000);
     let change = ControlRecord::LeaderChange(LeaderChange { leader_id: 1, voters: vec![1], granting_voters: vec![1] });
@@ -143,4 +149,47 @@ fn what_a_broker_wrote_before_it_was_refused_is_taken_in_while_topics_are_made()
     found.sort();
     assert_eq!(found, made);
     assert!(engine.admin().verify(None).unwrap().is_empty());
+}
+
+#[test]
+fn what_a_broker_wrote_behind_a_change_that_died_is_kept() {
+    for (point, is_joined) in
+        [("half-written", false), ("half-written", true), ("written", false), ("written", true), ("committed", true)]
+    {
+        let root = tempfile::tempdir().unwrap();
+        // Without threads, so that nobody recovers before the broker comes.
+        let mut dying = Other::opened(root.path(), &["threads=off"]);
+        let mut next = Other::opened(root.path(), &["threads=off"]);
+        dying.does("create first 1");
+        dying.does(&format!("arm {point} 1"));
+        dying.tell("create dying 1");
+        dying.dies_at(point);
+        let theirs = start_of_a_broker(root.path());
+        let (_, end, _, batches) = metadata(root.path());
+        if is_joined {
+            let mut joined = Other::opened(root.path(), &["threads=off"]);
+            joined.does("topics");
+            let (_, unchanged, epoch, same) = metadata(root.path());
+            assert_eq!((unchanged, epoch, same), (end, theirs, batches), "{point}");
+            joined.does("create joined 1");
+            joined.does("close");
+        }
+        next.does("create next 1");
+        let (_, now, epoch, more) = metadata(root.path());
+        assert!(now > end && epoch > theirs && more > batches, "{point}: {now}, epoch {epoch}");
+        let mut found: Vec<String> = next.does("topics").split(' ').map(str::to_owned).collect();
+        found.sort();
+        let mut made = vec!["first", "next"];
+        if is_joined {
+            made.insert(1, "joined");
+        }
+        if point != "half-written" {
+            made.insert(0, "dying");
+        }
+        assert_eq!(found, made, "{point}");
+        next.does("close");
+        let engine = Engine::open(root.path()).unwrap();
+        assert_eq!(engine.admin().list_topics().unwrap().len(), made.len());
+        assert!(engine.admin().verify(None).unwrap().is_empty(), "{point}");
+    }
 }

@@ -6,12 +6,14 @@
 
 use std::io;
 
-use super::Log;
+use super::recover::Place;
 use super::tail::{Tail, control_record, invalid};
+use super::{Log, LogDir};
 use crate::error::{Error, ErrorCode, Result};
-use crate::segment::{FileKind, Found, Scanner};
+use crate::segment::{FileKind, Found, Scanner, Segment};
+use crate::shm::{Block, Standing};
 use crate::sys::Disk;
-use crate::types::Position;
+use crate::types::{LeaderEpoch, METADATA_TOPIC, Position};
 
 impl Log {
     /// Takes in batches that somebody else wrote behind the committed position. Under the lock, with everything recovered.
@@ -34,7 +36,6 @@ impl Log {
     fn take_in(&self, tail: &mut Tail, len: Position) -> io::Result<()> {
         let segment = tail.segment.clone();
         let mut scanner = Scanner::new(segment.log(), tail.position, len);
-        let epoch = tail.epochs.latest();
         loop {
             match scanner.next_checked()? {
                 Found::Batch(_, header) if header.base_offset < tail.caught_up => {
@@ -58,13 +59,45 @@ impl Log {
                 Found::End(_) => break,
             }
         }
-        if let Some(latest) = tail.epochs.latest().filter(|latest| Some(*latest) > epoch) {
-            self.block.set_leader_epoch(latest);
-        }
-        // Whoever changes the metadata next begins a higher epoch than theirs.
-        if let Some(member) = self.dir.member() {
-            member.control().set_metadata_epoch(0);
-        }
+        note_epoch(&self.dir, &self.block, tail.epochs.latest().unwrap_or(LeaderEpoch::UNKNOWN));
         Ok(())
+    }
+}
+
+impl Place<'_> {
+    /// Whether what lies from `position` on behind a dead holder is a broker's: a batch of an epoch that nobody of klog's has
+    /// begun. Then it is taken in, with what the dead one wrote before it.
+    pub(super) fn is_foreign(&self, segment: &Segment, position: Position) -> io::Result<bool> {
+        if self.partition.topic != METADATA_TOPIC {
+            return Ok(false);
+        }
+        let begun = self.dir.member().map_or(0, |member| member.control().metadata_epoch());
+        let epoch = self.block.leader_epoch().max(LeaderEpoch(begun));
+        let mut scanner = Scanner::new(segment.log(), position, Position(segment.log_len()?));
+        while let Found::Batch(_, header) = scanner.next_checked()? {
+            if header.leader_epoch > epoch {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// As [`Log::take_in_foreign`], for whoever has just found it in the files.
+    pub(super) fn take_in_found(&self, found: &Standing) {
+        let is_more = found.segment_base == self.block.segment_base() && found.log_end > self.block.log_end();
+        if self.partition.topic == METADATA_TOPIC && is_more {
+            self.block.publish_commit(found.position, found.log_end);
+            note_epoch(self.dir, self.block, found.leader_epoch);
+        }
+    }
+}
+
+/// Whoever changes the metadata next begins a higher epoch than that of what was taken in.
+fn note_epoch(dir: &LogDir, block: &Block, theirs: LeaderEpoch) {
+    if theirs > block.leader_epoch() {
+        block.set_leader_epoch(theirs);
+    }
+    if let Some(member) = dir.member() {
+        member.control().set_metadata_epoch(0);
     }
 }

@@ -58,8 +58,8 @@ pub(super) fn join(
 
 /// A log's files and its block, for whoever has the lock.
 pub(super) struct Place<'a> {
-    dir: &'a Arc<LogDir>,
-    partition: &'a TopicPartition,
+    pub(super) dir: &'a Arc<LogDir>,
+    pub(super) partition: &'a TopicPartition,
     pub(super) path: &'a Path,
     config: &'a Arc<TopicConfig>,
     pub(super) block: &'a Block,
@@ -254,7 +254,7 @@ impl Place<'_> {
         if !Self::ends_at(&segment, commit.position, end)? {
             return Err(invalid(format!("position {} of {base} is not the end of offset {end}", commit.position)));
         }
-        if segment.log_len()? > commit.position.0 {
+        if segment.log_len()? > commit.position.0 && !self.is_foreign(&segment, commit.position)? {
             self.block.count_cut();
             segment.log().set_len(commit.position.0)?;
             // Synced, so that no part of it can come back behind what is written there next.
@@ -311,8 +311,9 @@ impl Place<'_> {
             return Err(invalid(format!("the log start {log_start} is not below the watermark {visible}")));
         }
         let mut loaded = self.load(log_start)?;
-        let (end, commit) = (self.block.log_end(), self.block.commit());
         let found = &loaded.standing;
+        self.take_in_found(found);
+        let (end, commit) = (self.block.log_end(), self.block.commit());
         let is_all = found.segment_base == self.block.segment_base() && found.position == commit.position;
         if found.log_end < end && is_all {
             // The offsets between are given to nobody: what had them was lost before the log was opened.
