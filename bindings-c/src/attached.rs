@@ -1,6 +1,6 @@
 //! Who has a directory open, and what is counted while somebody has.
 
-use klog::{AttachedHandle, Metric, MetricKind};
+use klog::{AttachedHandle, Metric};
 
 use crate::engine::klog_engine;
 use crate::error::klog_error;

@@ -10,7 +10,7 @@ mod reader;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 pub use batch::Batch;
@@ -18,6 +18,7 @@ pub use batch::Batch;
 use crate::config::{ConsumerConfig, IsolationLevel, OffsetReset};
 use crate::engine::{Cluster, Engine, Topic};
 use crate::error::{Error, ErrorCode, Result};
+use crate::shm::Block;
 use crate::sys::{Clock, generation};
 use crate::types::{Offset, TimestampMs, TopicPartition};
 use batch::Decoded;
@@ -65,9 +66,21 @@ pub struct Consumer {
     born: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Wakeup {
     wanted: AtomicBool,
+    /// The block of the partition that the consumer sleeps on, or [`BELL`](Self::BELL).
+    bed: AtomicU32,
+}
+
+impl Wakeup {
+    const BELL: u32 = u32::MAX;
+}
+
+impl Default for Wakeup {
+    fn default() -> Self {
+        Wakeup { wanted: AtomicBool::new(false), bed: AtomicU32::new(Self::BELL) }
+    }
 }
 
 /// Ends a poll from another thread, or from a signal handler: it takes no lock and asks for no memory.
@@ -81,9 +94,13 @@ pub struct Waker {
 impl Waker {
     /// Ends the poll that runs, or else the next one, with `Interrupted`.
     pub fn wake(&self) {
+        // SeqCst: the consumer notes where it sleeps, and then asks whether it is wanted.
         self.wakeup.wanted.store(true, Ordering::SeqCst);
         if self.born == generation() {
-            self.cluster.ring();
+            match self.wakeup.bed.load(Ordering::SeqCst) {
+                Wakeup::BELL => self.cluster.ring(),
+                partition => self.cluster.announce(partition),
+            }
         }
     }
 }
@@ -332,14 +349,21 @@ impl Consumer {
     pub fn poll_records(&mut self, timeout: Duration, max_records: usize) -> Result<Batch> {
         let cluster = self.cluster()?;
         let deadline = cluster.sys.clock.monotonic().checked_add(timeout);
+        // A reader, who can say nothing, looks whether it can follow by now.
+        let may_say = cluster.may_announce();
+        let mut has_looked = !may_say;
         loop {
+            // Before looking for data: whoever publishes some after this moves the word. Not before the first look: who says
+            // that it sleeps, and does not, costs every append a call of the system.
+            let only = if let [only] = &self.readers[..] { Some(only.replica().log().block()) } else { None };
+            let sleep = has_looked.then(|| cluster.before_sleep(only));
+            let bed = only.filter(|_| has_looked).map_or(Wakeup::BELL, Block::index);
+            self.waker.bed.store(bed, Ordering::SeqCst);
             cluster.check_open()?;
             cluster.catch_up();
             if self.waker.wanted.swap(false, Ordering::SeqCst) {
                 return Err(Error::new(ErrorCode::Interrupted, "the poll was woken"));
             }
-            // Before looking for data: whoever publishes some after this moves the word.
-            let sleep = cluster.before_sleep();
             cluster.sync()?;
             if !self.has_bounds() {
                 self.follow_topics()?;
@@ -352,7 +376,12 @@ impl Consumer {
             if left.is_zero() || (self.has_bounds() && self.is_finished()) {
                 return Ok(Batch::empty());
             }
-            cluster.sleep(sleep, left, || self.waker.wanted.load(Ordering::SeqCst))?;
+            // Not on the one partition where there are more by now.
+            let sleep = sleep.filter(|sleep| self.readers.len() == 1 || !sleep.is_on_partition());
+            if let Some(sleep) = &sleep {
+                cluster.sleep(sleep, left, || self.waker.wanted.load(Ordering::SeqCst))?;
+            }
+            has_looked = !may_say || sleep.is_none();
         }
     }
 

@@ -21,7 +21,7 @@ use crate::controller::{
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Appended, Batch, Log, LogDir, Opening, Report, Standings, Watermark, create_partition};
 use crate::replica::Replica;
-use crate::shm::{Bell, Control, Member, Role, State};
+use crate::shm::{Bell, Block, Control, Member, Role, State};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Disk, Sys, Wait, Woken, read_whole, write_atomically};
 use crate::types::{LeaderEpoch, METADATA_TOPIC, Offset, TopicPartition, Uuid};
@@ -37,10 +37,19 @@ const READERS_SLEEP: Duration = Duration::from_millis(20);
 const NOBODYS_SLEEP: Duration = Duration::from_millis(200);
 
 /// What was seen before somebody goes to sleep.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sleep {
+    /// The partition to sleep on; without one it is the bell of the directory.
+    partition: Option<Block>,
     word: u32,
     longest: Duration,
+}
+
+impl Sleep {
+    /// Whether it is on one partition alone.
+    pub(crate) fn is_on_partition(&self) -> bool {
+        self.partition.is_some()
+    }
 }
 
 /// Somebody who holds records that are not written yet.
@@ -170,7 +179,14 @@ impl Cluster {
         memory.map(Control::bell)
     }
 
-    /// Wakes whoever sleeps on anything of this directory, to look again; also readers, who cannot say that they sleep.
+    /// Wakes whoever sleeps on one partition, to look again. Takes no lock and asks for no memory.
+    pub(crate) fn announce(&self, partition: u32) {
+        if let Some(member) = self.dir.member() {
+            member.announce(&member.control().block(partition));
+        }
+    }
+
+    /// Wakes whoever sleeps on the directory, to look again; also readers, who cannot say that they sleep.
     pub(crate) fn ring(&self) {
         if let (Some(bell), Some(_)) = (self.bell(), self.dir.member()) {
             bell.ring();
@@ -818,13 +834,22 @@ impl Cluster {
         }
     }
 
-    /// To be called before looking for what one may sleep for: whatever comes later ends the [`sleep`](Self::sleep).
-    pub(crate) fn before_sleep(&self) -> Sleep {
+    /// Whether this process may say that it sleeps, so that it is woken.
+    pub(crate) fn may_announce(&self) -> bool {
+        self.dir.member().is_some()
+    }
+
+    /// To be called before looking for what one may sleep for: whatever comes later ends the [`sleep`](Self::sleep). Who waits
+    /// for one partition is woken by nothing that becomes of others.
+    pub(crate) fn before_sleep(&self, only: Option<&Block>) -> Sleep {
         if let Some(member) = self.dir.member() {
             let bell = member.control().bell();
-            let word = bell.word().load(Ordering::SeqCst);
-            bell.announce_waiter();
-            return Sleep { word, longest: LONGEST_SLEEP };
+            let word = only.map_or(bell.word(), |block| block.data_sequence()).load(Ordering::SeqCst);
+            match only {
+                Some(block) => block.announce_reader(),
+                None => bell.announce_waiter(),
+            }
+            return Sleep { partition: only.cloned(), word, longest: LONGEST_SLEEP };
         }
         // A reader may not say that it waits: it is woken only along with others, and looks again soon.
         if self.dir.shared_memory().is_none()
@@ -833,15 +858,16 @@ impl Cluster {
             self.dir.begin_to_follow(memory);
         }
         let word = self.bell().map_or(0, |bell| bell.word().load(Ordering::SeqCst));
-        Sleep { word, longest: READERS_SLEEP }
+        Sleep { partition: None, word, longest: READERS_SLEEP }
     }
 
     /// Sleeps until something changes, at most for `timeout`, or until `is_wanted`. Wakes for nothing at times.
     ///
     /// # Errors
     /// `Interrupted` when a signal came and the program wants to stop.
-    pub(crate) fn sleep(&self, sleep: Sleep, timeout: Duration, is_wanted: impl Fn() -> bool) -> Result<()> {
-        let Some(bell) = self.bell() else {
+    pub(crate) fn sleep(&self, sleep: &Sleep, timeout: Duration, is_wanted: impl Fn() -> bool) -> Result<()> {
+        let partition = sleep.partition.as_ref().map(|block| block.data_sequence());
+        let Some(word) = partition.or_else(|| self.bell().map(Bell::word)) else {
             // Nobody ever shared the directory: there is no word to look at, and somebody may come.
             return self.wait(&AtomicU32::new(sleep.word), sleep.word, timeout.min(NOBODYS_SLEEP));
         };
@@ -849,8 +875,8 @@ impl Cluster {
         // In slices, for a reader, who looks at no more than the word between them. They become longer where nothing comes: to
         // wake up costs some 30 µs of processor time, even for nothing.
         while !left.is_zero() {
-            self.wait(bell.word(), sleep.word, left.min(slice))?;
-            if bell.word().load(Ordering::SeqCst) != sleep.word || is_wanted() || self.closed.load(Ordering::SeqCst) {
+            self.wait(word, sleep.word, left.min(slice))?;
+            if word.load(Ordering::SeqCst) != sleep.word || is_wanted() || self.closed.load(Ordering::SeqCst) {
                 break;
             }
             left = left.saturating_sub(slice);

@@ -99,6 +99,8 @@ impl Cluster {
                     self.tell(report);
                 });
         }
+        // One who died may have published something and told nobody.
+        member.control().blocks().iter().for_each(|block| member.announce(block));
         self.ring();
     }
 

@@ -187,6 +187,13 @@ impl Cluster {
             })
         })?;
         self.make_directories(name, before.get()..total)?;
+        let id = self.topic(name)?.id;
+        if let Some(member) = self.dir().member() {
+            // Who reads the whole topic, and sleeps on the one partition that it had.
+            for block in member.control().blocks().iter().filter(|block| block.named().0 == id) {
+                member.announce(block);
+            }
+        }
         self.take_snapshot(false);
         self.describe_topic(name)
     }
@@ -241,14 +248,14 @@ impl Cluster {
         // Under the lock, so that no append comes after it. One who keeps the lock keeps the records of a dead topic.
         topic.into_iter().flat_map(Topic::open_partitions).for_each(|partition| partition.log().mark_removed());
         for block in member.control().blocks().iter().filter(|block| block.named().0 == id) {
-            if block.state() == State::Removed {
-                continue;
+            if block.state() != State::Removed {
+                let held = member.acquire(block, &"deleting a topic");
+                block.mark_removed();
+                if held.is_ok() {
+                    member.release(block);
+                }
             }
-            let held = member.acquire(block, &"deleting a topic");
-            block.mark_removed();
-            if held.is_ok() {
-                member.release(block);
-            }
+            member.announce(block); // who waits for a record is told
         }
     }
 

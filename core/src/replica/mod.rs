@@ -11,7 +11,7 @@ use crate::config::Durability;
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Appended, Batch, Log};
 use crate::sys::points::{Point, reached};
-use crate::sys::{Clock, Sys, Wait};
+use crate::sys::{Clock, Sys};
 use crate::types::{LeaderEpoch, Offset, TimestampMs};
 
 /// What somebody waits for.
@@ -140,15 +140,10 @@ impl Replica {
 
     /// Wakes everybody who waits for this partition to change.
     pub fn announce(&self) {
-        let block = self.log.block();
-        if block.announce_data() {
-            block.count_wake();
-            self.sys.wait.wake_all(block.data_sequence());
-        }
+        let (Some(member), block) = (self.log.dir().member(), self.log.block()) else { return };
+        member.announce(block);
         // Woken with every partition of the directory: what a consumer of many partitions sleeps on.
-        if let Some(member) = self.log.dir().member()
-            && member.ring(member.control().bell())
-        {
+        if member.ring(member.control().bell()) {
             block.count_wake();
         }
     }

@@ -312,6 +312,14 @@ impl Member {
         must_wake
     }
 
+    /// Moves the word of a partition and wakes whoever sleeps on it.
+    pub fn announce(&self, block: &Block) {
+        if block.announce_data() {
+            block.count_wake();
+            self.sys.wait.wake_all(block.data_sequence());
+        }
+    }
+
     /// Tries to have the directory to itself: `true` when no other handle is attached.
     pub fn try_alone(&self) -> bool {
         self.file.try_lock(Role::Member.range(), LockKind::Exclusive).unwrap_or(false)

@@ -6,6 +6,7 @@ mod foreign;
 mod leaving;
 mod memory;
 mod seen;
+mod waiting;
 
 use klog::{ConfigResource, Engine, NewTopic, ProducerRecord, Result};
 
