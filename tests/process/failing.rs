@@ -5,7 +5,7 @@ use std::process::Command;
 
 use klog::Engine;
 
-use crate::other::Other;
+use crate::other::{Other, command};
 
 /// A file system of its own; taken down when it goes.
 struct Mount {
@@ -106,4 +106,145 @@ fn when_the_disk_is_full_every_process_is_told_and_all_go_on_when_there_is_room(
     others.iter_mut().for_each(|other| drop(other.does("close")));
     let engine = Engine::open(&dir).unwrap();
     assert!(engine.admin().verify(None).unwrap().is_empty());
+}
+
+/// What makes calls of children fail, and the file that says when.
+struct FailingDisk {
+    library: PathBuf,
+    switch: PathBuf,
+}
+
+impl FailingDisk {
+    fn new(root: &Path) -> Option<FailingDisk> {
+        let (library, source) = (root.join("failing.so"), concat!(env!("CARGO_MANIFEST_DIR"), "/process/failing.c"));
+        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).output();
+        match compiled {
+            Ok(said) if said.status.success() => Some(FailingDisk { library, switch: root.join("fails") }),
+            Ok(said) => panic!("{}", String::from_utf8_lossy(&said.stderr)),
+            Err(_) => {
+                skipped("a failing disk under several processes: no C compiler");
+                None
+            }
+        }
+    }
+
+    /// A process that has the directory open, and whose calls may fail.
+    fn open(&self, dir: &Path, lock: &str) -> Other {
+        // Without threads, so that the call that fails is one of a call of ours.
+        let mut command = command("obey", dir, &[lock, "threads=off"]);
+        command.env("LD_PRELOAD", &self.library).env("KLOG_TEST_FAILURE", &self.switch);
+        let mut other = Other::begin(command);
+        other.does("open");
+        other
+    }
+
+    fn fail(&self, kind: &str) {
+        std::fs::write(&self.switch, kind).unwrap();
+    }
+}
+
+/// One call of one process fails, and after that the disk is as good as new.
+#[test]
+fn what_the_disk_told_one_process_every_process_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let Some(disk) = FailingDisk::new(root.path()) else { return };
+    for (kind, lock) in
+        [("f", "klog.lock=futex"), ("f", "klog.lock=ofd"), ("w", "klog.lock=futex"), ("w", "klog.lock=ofd")]
+    {
+        for victim in 0..3 {
+            let dir = tempfile::tempdir().unwrap();
+            let mut others: Vec<Other> = (0..3).map(|_| disk.open(dir.path(), lock)).collect();
+            others[0].does("create failing 1 klog.durability=fsync");
+            others[0].does("create sound 1 klog.durability=fsync");
+            for (number, other) in others.iter_mut().enumerate() {
+                assert_eq!(other.does(&format!("append failing 0 {number} 1")), number.to_string());
+                assert_eq!(other.does(&format!("append sound 0 {number} 1")), number.to_string());
+            }
+            disk.fail(kind);
+            let said = others[victim].ask("append failing 0 3 1");
+            assert!(said.starts_with("KAFKA_STORAGE_ERROR "), "{kind}: {said}");
+            assert!(!disk.switch.exists(), "{kind}: it failed once");
+            for other in &mut others {
+                let said = other.ask("append failing 0 4 1");
+                assert!(
+                    said.starts_with("KAFKA_STORAGE_ERROR ") && said.contains("closed for writing"),
+                    "{kind}: {said}"
+                );
+                // What is durable can be read, and the other log is none the worse.
+                assert_eq!(other.does("read failing 0"), "0:0 1 2");
+                other.does("append sound 0 9 1");
+            }
+            // Whoever comes later is told as well, and the death of the one whom the disk told changes nothing.
+            let mut late = disk.open(dir.path(), lock);
+            others.remove(victim).kill();
+            let said = late.ask("append failing 0 5 1");
+            assert!(said.starts_with("KAFKA_STORAGE_ERROR "), "{kind}: {said}");
+            others.push(late);
+            // The end of each says that not all is well, or that it is.
+            for other in &mut others {
+                let said = other.ask("close");
+                assert!(said == "ok" || said.starts_with("KAFKA_STORAGE_ERROR "), "{kind}: {said}");
+            }
+            let mut next = disk.open(dir.path(), lock);
+            let found = next.does("read failing 0");
+            // What was not acknowledged is there or not, and nothing else.
+            assert!(["0:0 1 2", "0:0 1 2 3"].contains(&found.as_str()), "{kind}: {found}");
+            let end = found.split(' ').count();
+            assert_eq!(next.does("append failing 0 6 1"), end.to_string());
+            assert_eq!(next.does("read failing 0"), format!("{found} 6"));
+            assert_eq!(next.does("read sound 0"), "0:0 1 2 9 9 9");
+            next.does("close");
+        }
+    }
+}
+
+/// The disk fails for a while, for all of them.
+#[test]
+fn when_the_disk_fails_nobody_acknowledges_what_is_not_there() {
+    let root = tempfile::tempdir().unwrap();
+    let Some(disk) = FailingDisk::new(root.path()) else { return };
+    for kind in ["F", "W"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut acknowledged = Vec::new();
+        for life in 0..3 {
+            let mut others: Vec<Other> = (0..3).map(|_| disk.open(dir.path(), "klog.lock=futex")).collect();
+            if life == 0 {
+                others[0].does("create t 1 klog.durability=fsync");
+            }
+            for round in 0..4 {
+                if round == 2 {
+                    disk.fail(kind);
+                }
+                // All at once.
+                let first = life * 100 + round * 10;
+                others
+                    .iter_mut()
+                    .zip(first..)
+                    .for_each(|(other, number)| other.tell(&format!("append t 0 {number} 1")));
+                for (other, number) in others.iter_mut().zip(first..) {
+                    let said = other.line().unwrap();
+                    if round < 2 {
+                        assert!(said.starts_with("ok "), "{kind}, life {life}: {said}");
+                        acknowledged.push(number);
+                    } else {
+                        assert!(said.starts_with("KAFKA_STORAGE_ERROR "), "{kind}, life {life}: {said}");
+                    }
+                }
+            }
+            others.iter_mut().for_each(Other::kill);
+            std::fs::remove_file(&disk.switch).unwrap();
+            let mut reader = disk.open(dir.path(), "klog.lock=futex");
+            let said = reader.does("read t 0");
+            let found: Vec<i64> = said[2..].split(' ').map(|number| number.parse().unwrap()).collect();
+            assert!(
+                acknowledged.iter().all(|number| found.contains(number)),
+                "{kind}: {acknowledged:?}, found {found:?}"
+            );
+            let mut once = found.clone();
+            once.sort_unstable();
+            once.dedup();
+            assert_eq!(once.len(), found.len(), "{kind}: {found:?}");
+            reader.does("close");
+        }
+    }
 }
