@@ -85,7 +85,7 @@ impl Log {
         let token = member.token().word();
         let holder = block.flusher();
         if holder == 0 {
-            return Ok(block.take_flush_lock(0, token, member.now()).then_some(Flushing(self)));
+            return Ok(block.take_flush_lock(0, token, member.now()).then(|| Flushing(self)));
         }
         block.announce_flush_waiter();
         if offset.is_some_and(|offset| block.flushed() >= offset) || block.failure().is_some() {
@@ -101,7 +101,7 @@ impl Log {
         }
         let who = SlotToken::of_word(holder);
         if holder != token && who.is_none_or(|who| member.is_dead(who)) {
-            return Ok(block.take_flush_lock(holder, token, member.now()).then_some(Flushing(self)));
+            return Ok(block.take_flush_lock(holder, token, member.now()).then(|| Flushing(self)));
         }
         let now = member.now();
         let held_ns = now.saturating_sub(block.flushing_since());

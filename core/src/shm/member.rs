@@ -269,7 +269,7 @@ impl Member {
     /// Takes a role if nobody has it. For one thread at a time.
     pub fn try_role(&self, role: Role) -> Option<RoleHeld<'_>> {
         let taken = self.file.try_lock(role.range(), LockKind::Exclusive).unwrap_or(false);
-        taken.then_some(RoleHeld { member: self, role })
+        taken.then(|| RoleHeld { member: self, role })
     }
 
     /// Takes a role, waiting for whoever has it. For one thread at a time.
