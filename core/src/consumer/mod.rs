@@ -368,7 +368,11 @@ impl Consumer {
             if !self.has_bounds() {
                 self.follow_topics()?;
             }
-            if let Some(batch) = self.poll_once(max_records)? {
+            // What is shown first may have to be made durable: the directory is not given back meanwhile.
+            let inside = cluster.enter_quietly()?;
+            let found = self.poll_once(max_records)?;
+            drop(inside);
+            if let Some(batch) = found {
                 return Ok(batch);
             }
             let now = cluster.sys.clock.monotonic();

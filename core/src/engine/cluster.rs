@@ -20,7 +20,7 @@ use crate::controller::{
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Appended, Batch, Log, LogDir, Opening, Report, Standings, Watermark, create_partition};
-use crate::replica::Replica;
+use crate::replica::{Need, Replica};
 use crate::shm::{Bell, Block, Control, Member, Role, State};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Disk, Sys, Wait, Woken, read_whole, write_atomically};
@@ -245,7 +245,7 @@ impl Cluster {
     }
 
     /// As [`enter`](Self::enter), for what is done on the way to something else, with locks held perhaps.
-    fn enter_quietly(&self) -> Result<Inside<'_>> {
+    pub(crate) fn enter_quietly(&self) -> Result<Inside<'_>> {
         // SeqCst here, in `check_open` and in `close`: either this finds the engine closed, or `close` finds this inside.
         self.inside.fetch_add(1, Ordering::SeqCst);
         let inside = Inside(self);
@@ -622,6 +622,26 @@ impl Cluster {
         Ok(())
     }
 
+    /// Waits until everything below `end` of a partition is as `need` asks, doing what is missing; see [`Replica::wait`].
+    ///
+    /// # Errors
+    /// Those of [`Replica::wait`]; `Closed` where closing did not do it.
+    pub(crate) fn wait_for(
+        &self,
+        partition: &Replica,
+        end: Offset,
+        need: Need,
+        deadline: Option<Duration>,
+    ) -> Result<()> {
+        let closed = match self.enter_quietly() {
+            Ok(_inside) => return partition.wait(end, need, deadline),
+            Err(closed) => closed,
+        };
+        // Whoever closes makes durable what was appended, and then says how far that is.
+        drop(self.closing.lock().unwrap_or_else(PoisonError::into_inner));
+        if partition.is_done(end, need) { Ok(()) } else { Err(closed) }
+    }
+
     // ---- appending ---------------------------------------------------------------------------------------------------------
 
     /// Appends a batch to a partition that this broker leads, and sees to it that it is flushed in time.
@@ -926,6 +946,7 @@ impl Cluster {
         for partition in self.known_topics().iter().flat_map(|topic| topic.open_partitions()) {
             self.begin_due_epoch(&partition);
             result = result.and(partition.flush_claimed());
+            partition.end();
         }
         self.take_snapshot(true);
         let _ = self.dir.write_noted(); // what cannot be written now costs the next opener time

@@ -78,7 +78,7 @@ impl Delivery {
             Fate::Written { base, next, append_time } => {
                 let deadline = timeout.and_then(|timeout| lane.partition.now().checked_add(timeout));
                 for need in lane.settings.need(lane.partition.log().durability()) {
-                    lane.partition.wait(next, *need, deadline)?;
+                    lane.cluster.wait_for(&lane.partition, next, *need, deadline)?;
                 }
                 self.cell.acknowledged.store(true, Ordering::Relaxed);
                 Ok(self.metadata(base.0 + i64::from(self.index), append_time))

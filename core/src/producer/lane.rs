@@ -18,7 +18,7 @@ use crate::types::{Offset, TimestampMs};
 
 /// The batches of one producer on their way into one partition.
 pub(super) struct Lane {
-    cluster: Arc<Cluster>,
+    pub(super) cluster: Arc<Cluster>,
     pub(super) partition: Arc<Replica>,
     pub(super) settings: Settings,
     queue: Mutex<Queue>,

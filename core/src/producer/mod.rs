@@ -234,7 +234,7 @@ impl Producer {
         let mut bytes = batch.to_vec();
         let appended = state.cluster.append(&lane.partition, Batch::Client(&mut bytes))?;
         for need in state.settings.need(lane.partition.log().durability()) {
-            lane.partition.wait(appended.next_offset, *need, None)?;
+            state.cluster.wait_for(&lane.partition, appended.next_offset, *need, None)?;
         }
         Ok(RecordMetadata {
             topic: topic.to_owned(),
@@ -254,7 +254,7 @@ impl Producer {
         let mut result = state.take_failure();
         for lane in state.lanes() {
             for need in state.settings.need(lane.partition.log().durability()) {
-                result = result.and(lane.partition.wait(lane.written_to(), *need, None));
+                result = result.and(state.cluster.wait_for(&lane.partition, lane.written_to(), *need, None));
             }
         }
         result

@@ -4,6 +4,7 @@
 //! (`os`). There is one replica so far, and it is in sync with itself; copying to others will be a duty of whoever waits, in
 //! [`Replica::wait`]. What needs a change of the metadata is returned as an outcome and carried out above, with no lock held.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
@@ -31,12 +32,15 @@ pub struct Replica {
     /// A flush was asked for and has not begun.
     flush_due: AtomicBool,
     removed: AtomicBool,
+    /// How far it was visible, and durable, when its engine was closed: the words are others' from then on.
+    ended: OnceLock<(Offset, Offset)>,
 }
 
 impl Replica {
     /// Makes the replica of a log that was just opened.
     pub fn new(log: Log, sys: Sys) -> Self {
-        Replica { log, sys, flush_due: AtomicBool::new(false), removed: AtomicBool::new(false) }
+        let (flush_due, removed) = (AtomicBool::new(false), AtomicBool::new(false));
+        Replica { log, sys, flush_due, removed, ended: OnceLock::new() }
     }
 
     /// Monotonic time, as deadlines count it.
@@ -116,10 +120,21 @@ impl Replica {
 
     /// Whether everything below `end` is as `need` asks.
     pub fn is_done(&self, end: Offset, need: Need) -> bool {
+        let (visible, durable) = self.ended.get().copied().unwrap_or_else(|| self.reached());
         match need {
-            Need::Visible => self.log.block().high_watermark() >= end,
-            Need::Durable => self.log.block().flushed() >= end,
+            Need::Visible => visible >= end,
+            Need::Durable => durable >= end,
         }
+    }
+
+    /// How far it is visible, and durable.
+    fn reached(&self) -> (Offset, Offset) {
+        (self.log.block().high_watermark(), self.log.block().flushed())
+    }
+
+    /// Its engine is being closed, and nobody is inside any more.
+    pub fn end(&self) {
+        let _ = self.ended.set(self.reached());
     }
 
     /// Computes the high watermark anew, from what is in sync. Wakes whoever waits for it.

@@ -1,7 +1,8 @@
 //! Mistakes on purpose: each must be found by the model that is there to find it.
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 /// A mistake that a model can make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,9 +103,23 @@ fn making<T>(mistake: Mistake, work: impl FnOnce() -> T) -> T {
             MADE.set(None);
         }
     }
+    print_what_nobody_made();
     MADE.set(Some(mistake));
     let _undo = Undo;
     work()
+}
+
+/// Keeps out of the output what a mistake leads to.
+fn print_what_nobody_made() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if MADE.get().is_none() {
+                before(info);
+            }
+        }));
+    });
 }
 
 /// What the models say when something is wrong with the protocol, and not with themselves.
