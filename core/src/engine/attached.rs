@@ -242,9 +242,8 @@ fn look_at(sys: &Sys, dir: &Path) -> Result<Look> {
 /// Everybody who is in the table, with what each holds.
 fn handles(sys: &Sys, dir: &Path, control: &Control, name_of: NameOf<'_>) -> Result<Vec<AttachedHandle>> {
     let mut handles = Vec::new();
-    for slot in control.taken() {
-        let Some(generation) = control.generation(slot) else { continue };
-        handles.push(handle(SlotToken { slot, generation }, control.visitor(slot)));
+    for token in control.taken() {
+        handles.push(handle(token, control.visitor(token.slot)));
     }
     let held = attach::held_slots(sys, dir, handles.iter().map(|handle| handle.slot))?;
     handles.iter_mut().for_each(|handle| handle.is_dead = !held.contains(&handle.slot));
@@ -320,7 +319,7 @@ impl Cluster {
         let Look { control: Some(control), .. } = look_at(&self.sys, self.path())? else {
             return Ok(Metrics { since_ms: -1, ..Metrics::default() });
         };
-        let alive = attach::held_slots(&self.sys, self.path(), control.taken())?.len();
+        let alive = attach::held_slots(&self.sys, self.path(), control.taken().into_iter().map(|who| who.slot))?.len();
         Ok(self.count(&control, alive))
     }
 

@@ -136,7 +136,7 @@ impl Duty for Housekeeping {
         let cluster = self.cluster.upgrade()?;
         let member = cluster.dir().member()?;
         if member.has_lost_descriptors() {
-            member.leave(); // before anything is done with what may be somebody else's file by now
+            member.abandon(); // before anything is done with what may be somebody else's file by now
         } else if self.looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOKS_PER_CHECK) {
             cluster.check_files(member);
         }

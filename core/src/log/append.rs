@@ -110,11 +110,10 @@ impl Log {
         // Without the lock, so that nobody waits meanwhile. What cannot be read now is looked for again under the lock.
         let _ = self.catch_up(tail, self.block.log_end());
         let held = member.acquire(&self.block, &self.partition)?;
-        let holding = Holding { member, block: &self.block };
         match self.make_ready(tail, member, held) {
-            Ok(()) => Ok(holding),
+            Ok(()) => Ok(Holding { member, block: &self.block }),
             Err(error) => {
-                holding.release();
+                member.release_unsettled(&self.block);
                 Err(error)
             }
         }
@@ -135,7 +134,7 @@ impl Log {
         if held.must_recover {
             self.recover(tail)?;
         }
-        if held.changed_hands || tail.caught_up != self.block.log_end() {
+        if held.changed_hands || self.was_truncated() || tail.caught_up != self.block.log_end() {
             self.take_over(tail)?;
         }
         if !self.agrees_with(tail) {

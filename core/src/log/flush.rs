@@ -14,7 +14,7 @@ use super::tail::invalid;
 use super::{Log, Slot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::segment::{FileKind, Found, Scanner, Suffix, file_name};
-use crate::shm::{Dirty, Failure, Operation, Refused, SlotToken, State, in_ns};
+use crate::shm::{Commit, Dirty, Failure, Operation, Refused, SlotToken, State, in_ns};
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, File, Open, Wait};
@@ -24,18 +24,21 @@ use crate::types::{Offset, Position};
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
 /// The flush lock, held. Given back when this goes, also by a thread that dies in the flush.
-pub(super) struct Flushing<'a>(&'a Log);
+pub(super) struct Flushing<'a> {
+    log: &'a Log,
+    token: u32,
+}
 
 impl Drop for Flushing<'_> {
     fn drop(&mut self) {
-        let Flushing(log) = self;
+        let Flushing { log, token } = self;
         if log.block.is_flushing() && std::thread::panicking() {
             // The thread died in the middle, and whether the disk had refused is not known (C22).
             log.block.fail(Failure { operation: Operation::Flush, os_code: libc::EIO });
             log.block.set_flushing(false);
             log.dir.mark_failed();
         }
-        if log.block.unlock_flush() {
+        if log.block.unlock_flush(*token) {
             log.sys().wait.wake_all(log.block.flush_sequence());
         }
     }
@@ -85,7 +88,7 @@ impl Log {
         let token = member.token().word();
         let holder = block.flusher();
         if holder == 0 {
-            return Ok(block.take_flush_lock(0, token, member.now()).then(|| Flushing(self)));
+            return Ok(block.take_flush_lock(0, token, member.now()).then(|| Flushing { log: self, token }));
         }
         block.announce_flush_waiter();
         if offset.is_some_and(|offset| block.flushed() >= offset) || block.failure().is_some() {
@@ -101,7 +104,7 @@ impl Log {
         }
         let who = SlotToken::of_word(holder);
         if holder != token && who.is_none_or(|who| member.is_dead(who)) {
-            return Ok(block.take_flush_lock(holder, token, member.now()).then(|| Flushing(self)));
+            return Ok(block.take_flush_lock(holder, token, member.now()).then(|| Flushing { log: self, token }));
         }
         let now = member.now();
         let held_ns = now.saturating_sub(block.flushing_since());
@@ -167,19 +170,33 @@ impl Log {
         }
     }
 
-    /// Writes everything that is not durable once more, while nobody appends: what somebody has written and not yet committed
-    /// may be lost as well, and a later flush would not notice. With the flush lock.
+    /// Writes everything that is not durable once more. The last of it while nobody appends: what somebody has written and not
+    /// yet committed may be lost as well, and a later flush would not notice. With the flush lock.
     fn settle(&self) -> Result<io::Result<()>> {
+        let from = self.block.flushed();
+        // Under the lock for a moment: a roll changes two words.
+        let (active, commit) = {
+            let mut tail = self.tail();
+            let holding = self.acquire(&mut tail)?;
+            let standing = (self.block.segment_base(), self.block.commit());
+            holding.release();
+            standing
+        };
+        let settled = self.settle_range(from, active, commit);
+        if settled.is_err() {
+            return Ok(settled);
+        }
+        let from = active.plus(i64::from(commit.relative));
         let mut tail = self.tail();
         let holding = self.acquire(&mut tail)?;
-        let settled = self.settle_range(self.block.flushed(), self.block.log_end());
+        let settled = self.settle_range(from, self.block.segment_base(), self.block.commit());
         holding.release();
         Ok(settled)
     }
 
-    /// Writes what lies in `[from, target)` once more, and checks it as it comes back from the disk. Under both locks.
-    fn settle_range(&self, from: Offset, target: Offset) -> io::Result<()> {
-        let (active, commit) = (self.block.segment_base(), self.block.commit());
+    /// Writes what lies between `from` and the commit once more, and checks it as it comes back from the disk.
+    fn settle_range(&self, from: Offset, active: Offset, commit: Commit) -> io::Result<()> {
+        let target = active.plus(i64::from(commit.relative));
         let slots = self.slots().map_err(io::Error::other)?;
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.base < target) {
             if slots.get(index + 1).is_some_and(|next| next.base <= from) {

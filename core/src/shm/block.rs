@@ -619,9 +619,10 @@ impl ControlBlock {
     }
 
     /// Gives the flush lock back and moves the word that waiters sleep on; says whether somebody may.
-    pub fn unlock_flush(&self) -> bool {
-        self.flush_lock.store(0, Ordering::Release);
-        ring(&self.flush_seq, &self.flush_wait)
+    pub fn unlock_flush(&self, token: u32) -> bool {
+        // It fails for one who has left the table meanwhile, and whose lock is somebody else's.
+        let is_own = self.flush_lock.compare_exchange(token, 0, Ordering::Release, Ordering::Relaxed).is_ok();
+        is_own && ring(&self.flush_seq, &self.flush_wait)
     }
 
     /// The word that moves when a flush ends; to sleep on.

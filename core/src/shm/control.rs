@@ -504,9 +504,13 @@ impl Control {
         }
     }
 
-    /// Slots that somebody has, or had when it died.
-    pub fn taken(&self) -> Vec<u32> {
-        (0..SLOTS).filter(|slot| self.slot(*slot).state.load(Ordering::Acquire) != 0).collect()
+    /// Who has a slot, or had when he died. One who died as he took it goes by the name of whom he followed.
+    pub fn taken(&self) -> Vec<SlotToken> {
+        let who = |slot| match self.slot(slot).state.load(Ordering::Acquire) {
+            0 => None,
+            state => Some(SlotToken { slot, generation: state & !TAKEN }),
+        };
+        (0..SLOTS).filter_map(who).collect()
     }
 
     /// What whoever has a slot said of itself.

@@ -169,15 +169,22 @@ impl AppendLock {
         Ok(held)
     }
 
-    /// Gives it back.
+    /// Gives it back. One who has left the table while he was inside has nothing to give: it is somebody else's, perhaps.
     #[inline]
-    pub fn release(self, block: &ControlBlock, index: u32, around: &impl Around) {
+    pub fn release(self, block: &ControlBlock, index: u32, token: SlotToken, around: &impl Around) {
+        let own = token.word();
+        let mut seen = own;
         // Release: O1.
-        let before = block.lock.swap(0, Ordering::Release);
+        while let Err(now) = block.lock.compare_exchange(seen, 0, Ordering::Release, Ordering::Relaxed) {
+            if now & !WAITERS != own {
+                return;
+            }
+            seen = now;
+        }
         if self == AppendLock::Ofd {
             around.kernel_unlock(index);
         }
-        if before & WAITERS != 0 {
+        if seen & WAITERS != 0 {
             around.unpark(&block.lock);
         }
     }

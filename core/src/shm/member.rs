@@ -209,8 +209,13 @@ impl Member {
     /// To be called when a file was lost in that way: this handle leaves, and others recover what it was at.
     #[cold]
     pub fn give_up(&self) -> Error {
-        self.leave();
+        self.abandon();
         self.fenced()
+    }
+
+    /// Leaves without order: what this handle left undone is looked after as that of a dead one.
+    pub fn abandon(&self) {
+        self.go(false);
     }
 
     /// The lock file.
@@ -233,7 +238,13 @@ impl Member {
     /// Gives it back.
     #[inline]
     pub fn release(&self, block: &Block) {
-        self.lock.release(block, block.index(), self);
+        self.lock.release(block, block.index(), self.token, self);
+    }
+
+    /// Gives it back, where it could not be made out where the log is: whoever has it next does so, this one too.
+    pub fn release_unsettled(&self, block: &Block) {
+        block.note_holder(0, 0);
+        self.release(block);
     }
 
     /// The error of a lock that could not be had.
@@ -336,10 +347,14 @@ impl Member {
 
     /// Gives the slot and every role back. What is done with this handle afterwards is refused.
     pub fn leave(&self) {
+        self.go(true);
+    }
+
+    fn go(&self, is_orderly: bool) {
         if self.generation != generation() {
             return; // the parent's
         }
-        if self.check().is_ok() {
+        if is_orderly && self.check().is_ok() {
             self.control.leave(self.token.slot);
         }
         if self.instance.swap(0, Ordering::SeqCst) != 0 {
@@ -352,9 +367,7 @@ impl Member {
 
     /// Looks whose holders have died without leaving. Returns how many did in all, since the directory was opened.
     pub fn bury_dead(&self) -> u64 {
-        for slot in self.control.taken() {
-            let Some(generation) = self.control.generation(slot) else { continue };
-            let who = SlotToken { slot, generation };
+        for who in self.control.taken() {
             if self.is_dead(who) {
                 self.control.bury(who);
             }
@@ -365,11 +378,9 @@ impl Member {
     /// Everybody who is attached, by slot.
     pub fn visitors(&self) -> Vec<(SlotToken, Visitor)> {
         let mut alive = Vec::new();
-        for slot in self.control.taken() {
-            let Some(generation) = self.control.generation(slot) else { continue };
-            let token = SlotToken { slot, generation };
-            if !self.is_dead(token) {
-                alive.push((token, self.control.visitor(slot)));
+        for who in self.control.taken() {
+            if !self.is_dead(who) {
+                alive.push((who, self.control.visitor(who.slot)));
             }
         }
         alive

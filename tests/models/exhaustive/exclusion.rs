@@ -64,6 +64,46 @@ fn three_processes_take_turns_and_none_sleeps_for_ever() {
     check(Some(2), turns(AppendLock::Futex, 0, 3, 2));
 }
 
+/// One leaves the table with the lock in his hands, as one does whose descriptors were closed, and gives it back all the same,
+/// while two others take turns.
+fn leave_inside(lock: AppendLock) {
+    let world = World::new(Plan { lock, naps: 2, ..Plan::of(3) });
+    let counter = Arc::new(WatchedU32::default());
+    let leaver = world.attach(0);
+    leaver.acquire();
+    // The kernel frees what he had.
+    leaver.leave_kernel_lock();
+    leaver.leave();
+    let start = |slot| {
+        let (process, counter) = (world.attach(slot), counter.clone());
+        thread::spawn(move || {
+            process.acquire();
+            let count = counter.load(Relaxed);
+            counter.store(count + 1, Relaxed);
+            process.release();
+        })
+    };
+    let threads = [start(1), start(2)];
+    leaver.release();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(counter.load(Relaxed), 2, "{TWO_AT_ONCE}");
+}
+
+#[test]
+fn one_who_has_left_gives_nothing_back() {
+    check(Some(3), || leave_inside(AppendLock::Futex));
+    check(Some(2), || leave_inside(AppendLock::Ofd));
+}
+
+#[test]
+fn giving_back_what_another_has_is_found() {
+    finds(Mistake::ReleasesWhoeverHasIt, &[TWO_AT_ONCE, "deadlock"], || {
+        check(Some(3), || leave_inside(AppendLock::Futex));
+    });
+}
+
 #[test]
 fn taking_the_lock_relaxed_is_found() {
     finds(Mistake::TakesTheLockRelaxed, &[TWO_AT_ONCE], || {

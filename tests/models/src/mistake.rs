@@ -23,6 +23,8 @@ pub enum Mistake {
     StoresTheWatermark,
     /// Whoever has slept takes the lock without the mark that others sleep.
     DropsTheWaitersMark,
+    /// The lock is given back by whoever thinks that he has it.
+    ReleasesWhoeverHasIt,
     /// A release wakes nobody.
     ReleasesWithoutWaking,
     /// Sleep begins without another look at the word.

@@ -77,8 +77,14 @@ macro_rules! atomic {
                 mortal::effect();
                 let success = match success {
                     AcqRel if is_made(Mistake::TakesTheLockRelaxed) => Relaxed,
+                    Release if is_made(Mistake::ReleasesTheLockRelaxed) => Relaxed,
                     AcqRel if is_made(Mistake::HidesItsGeneration) => Acquire,
                     success => weakened(success, AcqRel),
+                };
+                // As a swap.
+                let current = match success {
+                    Release if is_made(Mistake::ReleasesWhoeverHasIt) => self.0.load(Relaxed),
+                    _ => current,
                 };
                 let is_unmarked = !$is_wide && current == 0 && is_made(Mistake::DropsTheWaitersMark);
                 let new = if is_unmarked { new & !<$number>::from(WAITERS) } else { new };

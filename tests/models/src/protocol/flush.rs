@@ -59,7 +59,7 @@ impl Process {
 
     /// Gives the flush lock back.
     pub fn flush_unlock(&self) {
-        if self.world.block.unlock_flush() {
+        if self.world.block.unlock_flush(self.token.word()) {
             self.wake_all(self.world.block.flush_sequence());
         }
     }

@@ -174,13 +174,17 @@ impl Process {
     pub fn until_death<T>(&mut self, doom: u32, work: impl FnOnce(&mut Process) -> T) -> Option<T> {
         let done = mortal::until_death(doom, || work(self));
         if done.is_none() {
-            let own = self.token.slot + 1;
-            // Not its own any more if it died when it had given it back.
-            let _ = self.world.kernel_lock.compare_exchange(own, 0, AcqRel, Acquire);
+            self.leave_kernel_lock();
             self.leave();
             self.let_time_pass();
         }
         done
+    }
+
+    /// The kernel frees the lock that it had, unless it had given it back.
+    pub fn leave_kernel_lock(&self) {
+        let own = self.token.slot + 1;
+        let _ = self.world.kernel_lock.compare_exchange(own, 0, AcqRel, Acquire);
     }
 
     /// Gives the slot back.
@@ -216,7 +220,7 @@ impl Process {
 
     /// Gives it back.
     pub fn release(&self) {
-        self.world.lock.release(&self.world.block, 0, self);
+        self.world.lock.release(&self.world.block, 0, self.token, self);
         self.is_inside.set(false);
     }
 
@@ -278,6 +282,6 @@ impl Around for Process {
 
     fn kernel_unlock(&self, _: u32) {
         mortal::effect();
-        self.world.kernel_lock.swap(0, AcqRel);
+        self.leave_kernel_lock();
     }
 }
