@@ -193,3 +193,28 @@ fn what_a_broker_wrote_behind_a_change_that_died_is_kept() {
         assert!(engine.admin().verify(None).unwrap().is_empty(), "{point}");
     }
 }
+
+#[test]
+fn half_of_what_a_broker_wrote_keeps_nobody_from_going_on() {
+    let root = tempfile::tempdir().unwrap();
+    let mut first = Other::opened(root.path(), &["threads=off"]);
+    first.does("create first 1");
+    start_of_a_broker(root.path());
+    // Its disk was full, or it died.
+    let log = root.path().join("__cluster_metadata-0/00000000000000000000.log");
+    let file = std::fs::OpenOptions::new().write(true).open(&log).unwrap();
+    let len = file.metadata().unwrap().len();
+    file.set_len(len - 20).unwrap();
+    let torn = std::fs::read(&log).unwrap();
+    for name in ["second", "third"] {
+        let mut next = Other::opened(root.path(), &["threads=off"]);
+        next.does(&format!("create {name} 1"));
+        next.does(&format!("append {name} 0 0 1"));
+        first.does(&format!("append {name} 0 1 1"));
+        assert_eq!(next.does(&format!("read {name} 0")), "0:0 1");
+    }
+    first.does("create fourth 1");
+    // Not a byte of it was touched.
+    assert_eq!(std::fs::read(&log).unwrap(), torn);
+    assert_eq!(first.does("topics").split(' ').count(), 4);
+}

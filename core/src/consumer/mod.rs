@@ -364,12 +364,12 @@ impl Consumer {
             if self.waker.wanted.swap(false, Ordering::SeqCst) {
                 return Err(Error::new(ErrorCode::Interrupted, "the poll was woken"));
             }
+            // What is shown first may have to be made durable: the directory is not given back meanwhile.
+            let inside = cluster.enter_quietly()?;
             cluster.sync()?;
             if !self.has_bounds() {
                 self.follow_topics()?;
             }
-            // What is shown first may have to be made durable: the directory is not given back meanwhile.
-            let inside = cluster.enter_quietly()?;
             let found = self.poll_once(max_records)?;
             drop(inside);
             if let Some(batch) = found {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Decoded};
 use crate::config::{ConsumerConfig, IsolationLevel};
-use crate::error::Result;
+use crate::error::{ErrorCode, Result};
 use crate::log::{Chunk, Cursor, Fetch};
 use crate::record::{BatchError, BatchHeader, Codec, Span, SpanLimits, decode_spans};
 use crate::replica::{Need, Replica};
@@ -183,7 +183,11 @@ impl Reader {
         // A log whose flush failed raises nothing more; what was visible before can be read.
         let can_raise = can_raise && self.replica.log().check_failure().is_ok();
         if can_raise && self.replica.log().block().high_watermark() < log_end {
-            self.replica.wait(log_end, Need::Visible, None)?;
+            match self.replica.wait(log_end, Need::Visible, None) {
+                // It was cut meanwhile, which says nothing of where this one stands.
+                Err(error) if error.code() == ErrorCode::OffsetOutOfRange => {}
+                waited => waited?,
+            }
             return Ok(self.bound());
         }
         Ok(bound)

@@ -638,8 +638,10 @@ impl Cluster {
             Err(closed) => closed,
         };
         // Whoever closes makes durable what was appended, and then says how far that is.
-        drop(self.closing.lock().unwrap_or_else(PoisonError::into_inner));
-        if partition.is_done(end, need) { Ok(()) } else { Err(closed) }
+        if !partition.has_ended() {
+            drop(self.closing.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        if partition.has_ended() && partition.is_done(end, need) { Ok(()) } else { Err(closed) }
     }
 
     // ---- appending ---------------------------------------------------------------------------------------------------------
@@ -719,6 +721,7 @@ impl Cluster {
     /// Flushes every partition, and has producers write what they hold.
     pub(crate) fn flush(&self) -> Result<()> {
         self.drain();
+        let _inside = self.enter_quietly()?;
         let mut result = Ok(());
         for topic in self.known_topics() {
             for partition in topic.open_partitions() {

@@ -186,7 +186,6 @@ impl Cluster {
                 Ok((before.get()..total).map(|partition| self.new_partition(topic.id, partition)).collect())
             })
         })?;
-        self.make_directories(name, before.get()..total)?;
         let id = self.topic(name)?.id;
         if let Some(member) = self.dir().member() {
             // Who reads the whole topic, and sleeps on the one partition that it had.
@@ -194,6 +193,7 @@ impl Cluster {
                 member.announce(block);
             }
         }
+        self.make_directories(name, before.get()..total)?;
         self.take_snapshot(false);
         self.describe_topic(name)
     }

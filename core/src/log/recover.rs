@@ -154,7 +154,7 @@ impl Log {
     }
 
     /// Whether what is derived is of before a truncation. Under the lock.
-    fn was_truncated(&self) -> bool {
+    pub(super) fn was_truncated(&self) -> bool {
         self.seen_truncations.load(Ordering::Relaxed) != self.block.truncation_generation()
     }
 
@@ -232,7 +232,11 @@ impl Place<'_> {
             Dirty::Append => self.recover_append(),
             Dirty::Roll => self.recover_roll(self.block.dirty_argument()),
             // No flusher speaks of what is cut: whoever gets the flush lock behind the dead one asks for this first.
-            Dirty::Truncate => self.truncate(self.block.dirty_argument(), None),
+            Dirty::Truncate => match self.block.dirty_argument() {
+                // The words move first, so nothing was begun: what is visible by now stays.
+                to if to < self.block.high_watermark() => Ok(()),
+                to => self.truncate(to, None),
+            },
             // Nothing was begun, but a commit may have been published, and the log end not.
             Dirty::Clean => {
                 let commit = self.block.commit();
@@ -314,11 +318,19 @@ impl Place<'_> {
         let found = &loaded.standing;
         self.take_in_found(found);
         let (end, commit) = (self.block.log_end(), self.block.commit());
-        let is_all = found.segment_base == self.block.segment_base() && found.position == commit.position;
-        if found.log_end < end && is_all {
+        let is_same_segment = found.segment_base == self.block.segment_base();
+        if found.log_end < end && is_same_segment && found.position == commit.position {
             // The offsets between are given to nobody: what had them was lost before the log was opened.
             loaded.tail.caught_up = end;
             loaded.tail.must_roll = true;
+            return Ok(loaded);
+        }
+        let is_behind = is_same_segment && found.log_end == end && found.position > commit.position;
+        if is_behind && loaded.tail.must_roll && Self::ends_at(&loaded.tail.segment, commit.position, end)? {
+            // Behind the commit lies what is no batch: the room that was made in advance, or what a broker wrote in part. What
+            // is made in advance is written to, and nothing behind the other.
+            loaded.tail.position = commit.position;
+            loaded.tail.must_roll &= !self.config.preallocate;
             return Ok(loaded);
         }
         if found.log_end != end && self.block.dirty() != Dirty::Recover {

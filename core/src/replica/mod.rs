@@ -132,6 +132,11 @@ impl Replica {
         (self.log.block().high_watermark(), self.log.block().flushed())
     }
 
+    /// Whether its engine has been closed, or is as good as closed for it.
+    pub fn has_ended(&self) -> bool {
+        self.ended.get().is_some()
+    }
+
     /// Its engine is being closed, and nobody is inside any more.
     pub fn end(&self) {
         let _ = self.ended.set(self.reached());

@@ -25,6 +25,7 @@ on_both_disks!(
     written_records_are_seen_by_both_at_once,
     a_flush_of_one_makes_what_the_other_wrote_durable,
     both_may_let_old_segments_go,
+    both_append_where_room_is_made_in_advance,
 );
 
 const TIME: i64 = NOW - 10_000_000;
@@ -307,4 +308,34 @@ fn both_may_let_old_segments_go(world: &World) {
         }
     }
     assert!(!world.list("t-0").iter().any(|name| name.ends_with(".deleted")), "files go after the delay");
+}
+
+/// The room that one makes in advance is no end of the log for the other.
+fn both_append_where_room_is_made_in_advance(world: &World) {
+    let (a, b) = two(world);
+    create(&a, "t", &[("preallocate", "true"), ("segment.bytes", "1048576"), ("segment.ms", "1000")]);
+    let mut expected: Vec<(i64, String)> = Vec::new();
+    let append = |engine: &Engine, expected: &mut Vec<(i64, String)>, round: i64| {
+        let value = format!("{}", expected.len());
+        // Each round begins a segment.
+        let offset = send_at(engine, "t", TIME + round * 5000, value.as_bytes()).unwrap();
+        expected.push((offset, value));
+    };
+    for round in 0..6 {
+        append(&a, &mut expected, round);
+        append(&b, &mut expected, round);
+        // One who comes later, and goes on with it.
+        let late = world.open();
+        assert_eq!(read(&late, "t"), expected);
+        append(&late, &mut expected, round);
+        late.close().unwrap();
+    }
+    assert_eq!(describe(&a, "t").log_end_offset, 18);
+    for engine in [&a, &b] {
+        assert_eq!(read(engine, "t"), expected);
+        assert!(engine.admin().verify(None).unwrap().damage.is_empty());
+    }
+    a.close().unwrap();
+    b.close().unwrap();
+    assert_eq!(read(&world.open(), "t"), expected);
 }
