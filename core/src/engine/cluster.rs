@@ -996,6 +996,8 @@ impl Cluster {
     fn close_all(&self, member: &Member) -> Result<()> {
         let mut result = Ok(());
         let Some(controller) = &self.controller else { return result };
+        // Somebody who has died may have changed the metadata, and not shown it.
+        let _ = controller.look_after();
         let _ = self.sync();
         let image = controller.image();
         for block in member.control().blocks() {
