@@ -169,7 +169,11 @@ impl Log {
             let read = read_exact_at(segment.log(), &mut buffer[..want], start.0).map_err(reading)?;
             let (chunk, needed) = split(&buffer[..read], read < want, (segment.base(), next_base), start, fetch, from);
             match needed {
-                Some(Needed::Bytes(size)) if chunk.batches.is_empty() && size > want && read == want => want = size,
+                Some(Needed::Bytes(size)) if chunk.batches.is_empty() && size > want && read == want => {
+                    // No memory for more than there is, whatever a spoilt length says; one byte more tells that it is all.
+                    let there = segment.log_len().map_err(reading)?.saturating_sub(start.0) as usize;
+                    want = size.min(there + 1);
+                }
                 Some(Needed::Bytes(_)) if chunk.batches.is_empty() && read == 0 => {
                     return self.check_gap(segment, from, next_base).map(|()| None);
                 }
