@@ -9,6 +9,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO   := $(TARGET)/demo
+# What hangs is ended with all its children after so many seconds, and the rest goes on. At a terminal there is Ctrl-C.
+ALONE  := $(shell [ -t 0 ] || echo alone)
+limit   = $(if $(ALONE),timeout --kill-after=60 $(1))
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # What the Python module is made of: when one of these changes, it is made again.
@@ -55,8 +58,8 @@ demo: setup ## Send a text through Python, read it through C, look at its bytes
 test: setup ## Run every test: Rust, C, Python, the examples, the fuzz targets for 30 s each
 	@rm -f $(TARGET)/test.log
 	@{ failed=; \
-	   cargo test --workspace --no-fail-fast -- --show-output || failed+=" rust-and-c"; \
-	   $(BIN)/python -m pytest -q -rs tests/python || failed+=" python"; \
+	   $(call limit,3600) cargo test --workspace --no-fail-fast -- --show-output || failed+=" rust-and-c"; \
+	   $(call limit,1200) $(BIN)/python -m pytest -q -rs tests/python || failed+=" python"; \
 	   KLOG_FUZZ_SEED=$${KLOG_FUZZ_SEED:-1} fuzz/run 30 || failed+=" fuzz"; \
 	   [ -z "$$failed" ] || echo "FAILED:$$failed"; } 2>&1 | tee $(TARGET)/test.log
 	@echo "skipped: $$(grep -c '^SKIPPED' $(TARGET)/test.log || true)"
