@@ -58,6 +58,11 @@ impl fmt::Display for Damage {
     }
 }
 
+/// Whether a call was refused for what this process may have or do, which says nothing of the disk.
+pub(crate) fn is_own_limit(os_code: Option<i32>) -> bool {
+    matches!(os_code, Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EACCES | libc::EPERM))
+}
+
 impl Error {
     /// An error with a code and a sentence.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
@@ -88,6 +93,14 @@ impl Error {
             damage: None,
             source: Some(Box::new(source)),
         }))
+    }
+
+    /// The same as an error of the system, with its number where it has one.
+    pub(crate) fn into_io(self) -> io::Error {
+        match self.os_code() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(io::ErrorKind::InvalidData, self.message()),
+        }
     }
 
     /// Bytes of a log that do not check out; see [`Error::damage`].
@@ -128,6 +141,11 @@ impl Error {
     /// One sentence for a person.
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    /// Whether another process is in the way, or this one's own limits: nothing is the worse, and it may be done later.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.code() == ErrorCode::RequestTimedOut || is_own_limit(self.os_code())
     }
 
     /// `errno` of the system call that failed, when one did.
@@ -270,7 +288,7 @@ error_codes! {
     InconsistentTopicId = 103 "INCONSISTENT_TOPIC_ID";
     /// The directory belongs to another cluster.
     InconsistentClusterId = 104 "INCONSISTENT_CLUSTER_ID";
-    /// Another process has the directory.
+    /// Somebody has the directory whom nobody can share it with; or this handle lost its place there.
     Locked = -1 "LOCKED" retriable;
     /// The handle was opened for reading only.
     ReadOnly = -1 "READ_ONLY";

@@ -1,6 +1,7 @@
 //! Opening and closing: modes, and what is refused.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use klog::sys::{Disk, LockKind, LockRange, Locks, Open, SimClock, SimDisk, Sys};
 use klog::{Engine, ErrorCode, Mode, OpenOptions, Retention, Start, TimestampMs};
@@ -25,6 +26,7 @@ on_both_disks!(
     a_closed_engine_answers_closed,
     closing_twice_is_fine,
     a_directory_whose_identity_is_gone_is_not_taken_for_a_new_one,
+    checkpoints_far_beyond_what_is_there_are_no_reason_to_fail,
 );
 
 const ALL_MODES: [Mode; 3] = [Mode::ReadOnly, Mode::ReadWrite, Mode::Create];
@@ -183,7 +185,7 @@ fn a_closed_engine_answers_closed(world: &World) {
     refused(clone.flush(), ErrorCode::Closed);
     refused(producer.send("t", None, None), ErrorCode::Closed);
     refused(producer.flush(), ErrorCode::Closed);
-    refused(consumer.poll(std::time::Duration::ZERO), ErrorCode::Closed);
+    refused(consumer.poll(Duration::ZERO), ErrorCode::Closed);
     let error = clone.cluster_id().unwrap_err();
     assert!(error.is_fatal() && !error.is_retriable());
 }
@@ -265,4 +267,40 @@ fn several_brokers_are_not_there_yet() {
     let options = options.system(Sys::simulated(disk.clone(), clock, 1));
     refused(options.open("/data"), ErrorCode::Unsupported);
     assert!(disk.paths().is_empty(), "nothing was made");
+}
+
+/// They have no checksum; and what a log lost may have been more than one segment can number.
+fn checkpoints_far_beyond_what_is_there_are_no_reason_to_fail(world: &World) {
+    let engine = world.open();
+    assert_eq!(send(&engine, "t", "first"), 0);
+    engine.close().unwrap();
+    for (offset, next) in [(5_000_000_000_i64, 5_000_000_000_i64), (i64::MAX, 5_000_000_001)] {
+        for name in ["recovery-point-offset-checkpoint", "replication-offset-checkpoint"] {
+            let known = world.text(name).lines().skip(2).map(str::to_owned).collect::<Vec<_>>();
+            let others =
+                known.iter().filter(|line| !line.starts_with("t 0 ") && !line.starts_with("__cluster_metadata "));
+            let mut lines: Vec<String> = others.cloned().collect();
+            lines.push(format!("t 0 {offset}"));
+            lines.push(format!("__cluster_metadata 0 {offset}"));
+            world.sys.disk.remove_file(&world.dir.join(name)).unwrap();
+            world.put(name, format!("0\n{}\n{}\n", lines.len(), lines.join("\n")).as_bytes());
+        }
+        for mode in ALL_MODES {
+            let engine = world.options().mode(mode).open(&world.dir).unwrap();
+            let mut reading = consumer_of(&engine, "t", Start::Earliest);
+            let found = reading.poll(Duration::ZERO).unwrap();
+            assert_eq!(found.iter().next().unwrap().value(), Some(&b"first"[..]), "{mode:?} {offset}");
+            let findings = engine.report().unwrap().to_string();
+            let is_told = ["t-0: ", "__cluster_metadata-0: "]
+                .map(|log| findings.lines().any(|line| line.contains(log) && line.contains(&offset.to_string())));
+            if mode == Mode::ReadOnly {
+                assert_eq!(is_told, [true, true], "{offset}: {findings}"); // who writes may put it right
+            }
+            if mode == Mode::Create {
+                assert_eq!(send(&engine, "t", "more"), next, "{offset}");
+                engine.admin().create_topic(&klog::NewTopic::named(format!("u{offset}"))).unwrap();
+            }
+            engine.close().unwrap();
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use klog::sys::{SimDisk, Sys};
+use klog::sys::{AnyDisk, SimDisk, Sys};
 use klog::{Engine, OpenOptions};
 
 use crate::steps::{bases, batches, create, offsets, send, send_at};
@@ -142,9 +142,27 @@ fn a_preallocated_segment_is_cut_to_its_content(world: &World) {
     send_at(&engine, "t", PAST + 5001, b"three").unwrap();
     assert_eq!(offsets(&engine, "t"), [0, 1, 2]);
     assert_eq!(batches(&world.bytes("t-0/00000000000000000000.log")).len(), 1, "cut when it ended");
+    send_at(&engine, "t", PAST + 9000, b"four").unwrap();
+    assert_eq!(batches(&world.bytes("t-0/00000000000000000001.log")).len(), 2, "cut when it ended");
     engine.close().unwrap();
-    assert_eq!(batches(&world.bytes("t-0/00000000000000000001.log")).len(), 2, "cut when it was closed");
-    assert_eq!(offsets(&world.open(), "t"), [0, 1, 2]);
+    assert_eq!(batches(&world.bytes("t-0/00000000000000000003.log")).len(), 1, "cut when it was closed");
+    assert_eq!(offsets(&world.open(), "t"), [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_log_of_preallocated_segments_survives_an_unclean_end_whole() {
+    let world = World::simulated();
+    let disk = world.simulated_disk().unwrap().for_another_process();
+    let sys = Sys { disk: AnyDisk::Simulated(disk.clone()), ..world.sys.clone() };
+    let engine = world.options().system(sys).open(&world.dir).unwrap();
+    create(&engine, "t", &[("preallocate", "true"), ("segment.bytes", "1048576"), ("segment.ms", "1000")]);
+    for age in [0, 5000, 10_000, 15_000] {
+        send_at(&engine, "t", PAST + age, b"v").unwrap();
+    }
+    disk.kill();
+    drop(engine);
+    disk.bury();
+    assert_eq!(offsets(&world.open(), "t"), [0, 1, 2, 3]);
 }
 
 /// The age at which the first segment of a topic with `segment.ms=1000` ends, in steps of 10 ms.

@@ -116,7 +116,8 @@ fn calls_without_faults() -> u64 {
     calls
 }
 
-fn every_call(kind: FaultKind) {
+/// Returns how often all had to reopen.
+fn every_call(kind: FaultKind) -> u64 {
     let calls = calls_without_faults();
     let reopened = AtomicU64::new(0);
     in_parallel(1..=calls, |call| {
@@ -135,7 +136,9 @@ fn every_call(kind: FaultKind) {
         assert_opens(&disk, &outcome.promises, &when);
         reopened.fetch_add(outcome.reopened, Ordering::Relaxed);
     });
-    println!("{kind:?}: {calls} calls of two processes, all had to be reopened after {}", reopened.into_inner());
+    let reopened = reopened.into_inner();
+    println!("{kind:?}: {calls} calls of two processes, all had to be reopened after {reopened}");
+    reopened
 }
 
 #[test]
@@ -146,6 +149,12 @@ fn an_io_error_at_any_call_of_either_reaches_whoever_called_and_the_other_goes_o
 #[test]
 fn a_full_disk_at_any_call_of_either_reaches_whoever_called_and_the_other_goes_on() {
     every_call(FaultKind::Errno(libc::ENOSPC));
+}
+
+/// An open or a listing is refused so to one who has too many files open; any call here, since none of it is the disk's fault.
+#[test]
+fn a_process_that_may_open_no_more_files_closes_no_log_for_the_other() {
+    assert_eq!(every_call(FaultKind::Errno(libc::EMFILE)), 0);
 }
 
 #[test]

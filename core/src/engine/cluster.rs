@@ -634,7 +634,10 @@ impl Cluster {
         deadline: Option<Duration>,
     ) -> Result<()> {
         let closed = match self.enter_quietly() {
-            Ok(_inside) => return partition.wait(end, need, deadline),
+            Ok(_inside) => {
+                let _ = self.sync(); // what is durable counts, where somebody has just asked for that
+                return partition.wait(end, need, deadline);
+            }
             Err(closed) => closed,
         };
         // Whoever closes makes durable what was appended, and then says how far that is.
@@ -668,7 +671,8 @@ impl Cluster {
         // where the log ends. Either they see this append, or this sees the word cleared and plans them again.
         fence(Ordering::SeqCst);
         if let Some(within) = partition.claim_flush() {
-            self.duties.after(within, Arc::new(FlushDuty { partition: partition.clone() }));
+            let duty = FlushDuty { cluster: Arc::downgrade(self), partition: partition.clone() };
+            self.duties.after(within, Arc::new(duty));
         }
         // Set once and never cleared, and nothing is handed over with it.
         if !self.has_written.load(Ordering::Relaxed) && !self.has_written.swap(true, Ordering::Relaxed) {
@@ -805,7 +809,7 @@ impl Cluster {
     fn remove_now(&self) {
         let leaving = std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner));
         for path in leaving {
-            // What is left is removed when the directory is opened after an unclean end.
+            // What is left is removed when the directory is closed behind one who died, or opened after an unclean end.
             let _ = super::topics::remove_tree(&self.sys, &path);
         }
     }
@@ -1024,6 +1028,13 @@ impl Cluster {
             self.dir.mark_failed();
         }
         result = result.and(closed);
+        if member.bury_dead() > 0
+            && Self::may_delete(&image)
+            && let Err(error) = self.finish_removals()
+        {
+            self.dir.mark_failed(); // the next opener tries again
+            result = result.and(Err(Error::io("finishing the removal of topics", error)));
+        }
         reached(Point::LogsClosed);
         let me = self.identity.as_ref().map_or(-1, |identity| identity.node_id);
         let broker_epoch = image.brokers.get(&me).map_or(-1, |broker| broker.broker_epoch);
@@ -1061,14 +1072,15 @@ impl Drop for Inside<'_> {
 }
 
 struct FlushDuty {
+    cluster: Weak<Cluster>,
     partition: Arc<Replica>,
 }
 
 impl Duty for FlushDuty {
     fn perform(&self) -> Option<Duration> {
+        let _ = self.cluster.upgrade().map(|cluster| cluster.sync()); // as in `wait_for`
         // A failure closes the log for writing, and whoever writes or waits next is told.
-        let _ = self.partition.flush_claimed();
-        None
+        self.partition.flush_claimed().is_err_and(|error| error.may_pass()).then_some(super::duties::AGAIN)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::cluster::{Cluster, unknown_topic};
-use crate::config::{EngineConfig, Row, TopicConfig, unknown};
+use crate::config::{Durability, EngineConfig, Row, TopicConfig, unknown};
 use crate::controller::{Image, MetadataRecord, RETENTION_GRANTED, ResourceType};
 use crate::error::{Error, ErrorCode, Result};
 
@@ -194,7 +194,22 @@ impl Cluster {
             ConfigResource::Brokers => self.refresh_configs(),
         }
         self.take_snapshot(false);
-        Ok(())
+        match resource {
+            ConfigResource::Topic(name) if changes.contains_key("klog.durability") => self.flush_what_was_shown(name),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes durable what was shown before it was, where from now on nothing is: the next opener raises no epoch for it.
+    fn flush_what_was_shown(&self, name: &str) -> Result<()> {
+        let topic = self.topic(name)?;
+        if topic.config().klog_durability == Durability::Os {
+            return Ok(());
+        }
+        (0..topic.partition_count()).try_for_each(|number| {
+            let partition = topic.partition(self, number)?;
+            partition.log().flush(partition.log().block().log_end(), None)
+        })
     }
 }
 

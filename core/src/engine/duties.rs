@@ -17,6 +17,9 @@ use std::time::Duration;
 use crate::config::Threads;
 use crate::sys::{Clock, Sys, Wait};
 
+/// After how long what could not be done is tried again, where that may help.
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
+
 /// Something that is to be done at a time.
 pub(crate) trait Duty: Send + Sync {
     /// Does it; returns after how long it is to be done again, if at all.

@@ -73,8 +73,9 @@ impl Cluster {
 
     /// After somebody died: his locks are taken and given back, which recovers what he was at, and what he appended and did
     /// not flush, or did not show, is flushed and shown.
-    fn look_after(&self, member: &Member) {
-        let image = self.image();
+    /// Returns whether something could not be done now, and may be later.
+    fn look_after(&self, member: &Member) -> bool {
+        let (image, mut is_wanted_again) = (self.image(), false);
         for block in member.control().blocks().iter().filter(|block| block.state() == State::Open) {
             if !Self::is_behind(member, block) {
                 continue;
@@ -83,25 +84,27 @@ impl Cluster {
             if let Some(controller) =
                 self.controller().ok().filter(|controller| controller.log().block().named().0 == id)
             {
-                let _ = controller.look_after();
+                is_wanted_again |= controller.look_after().is_err_and(|error| error.may_pass());
                 continue;
             }
             let Some(name) = image.name_of(id) else { continue };
             // What cannot be recovered is closed for writing, and whoever writes there next is told why.
             let partition = TopicPartition::new(name, number);
-            let _ = self
-                .topic(name)
-                .and_then(|topic| topic.partition(self, number))
-                .and_then(|open| open.look_after())
-                .map_err(|error| {
+            let open = self.topic(name).and_then(|topic| topic.partition(self, number));
+            match open.and_then(|open| open.look_after()) {
+                Ok(()) => {}
+                Err(error) if error.may_pass() => is_wanted_again = true,
+                Err(error) => {
                     let mut report = crate::log::Report::default();
                     report.finding(partition.to_string(), error.message());
                     self.tell(report);
-                });
+                }
+            }
         }
         // One who died may have published something and told nobody.
         member.control().blocks().iter().for_each(|block| member.announce(block));
         self.ring();
+        is_wanted_again
     }
 
     /// Whether a dead process may have left something to do at a block.
@@ -121,8 +124,7 @@ struct LookAfter {
 impl Duty for LookAfter {
     fn perform(&self) -> Option<Duration> {
         let cluster = self.cluster.upgrade()?;
-        cluster.look_after(cluster.dir().member()?);
-        None
+        cluster.look_after(cluster.dir().member()?).then_some(super::duties::AGAIN)
     }
 }
 

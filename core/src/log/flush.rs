@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::append::is_lost_descriptor;
 use super::tail::invalid;
 use super::{Log, Slot};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result, is_own_limit};
 use crate::segment::{FileKind, Found, Scanner, Suffix, file_name};
 use crate::shm::{Commit, Dirty, Failure, Operation, Refused, SlotToken, State, in_ns};
 use crate::sys::bugs::{Bug, is_made};
@@ -160,6 +160,10 @@ impl Log {
             }
             // Whoever flushes next writes the range anew: whether the disk had refused is not known.
             Err(cause) if is_lost_descriptor(&cause) => Err(self.member()?.give_up()),
+            Err(cause) if is_own_limit(cause.raw_os_error()) => {
+                self.dir.mark_failed();
+                Err(Error::io(format_args!("flushing {}", self.partition), cause))
+            }
             Err(cause) => {
                 let os_code = cause.raw_os_error().unwrap_or(libc::EIO);
                 self.block.fail(Failure { operation: Operation::Flush, os_code });
@@ -197,7 +201,7 @@ impl Log {
     /// Writes what lies between `from` and the commit once more, and checks it as it comes back from the disk.
     fn settle_range(&self, from: Offset, active: Offset, commit: Commit) -> io::Result<()> {
         let target = active.plus(i64::from(commit.relative));
-        let slots = self.slots().map_err(io::Error::other)?;
+        let slots = self.slots().map_err(Error::into_io)?;
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.base < target) {
             if slots.get(index + 1).is_some_and(|next| next.base <= from) {
                 continue;
@@ -223,7 +227,7 @@ impl Log {
     /// Syncs what lies in `[from, target)`: sealed segments first, with their indexes and the snapshot behind them, then
     /// the directory if a segment was made, then the last segment. An earlier range is durable before a later one counts.
     fn sync_range(&self, from: Offset, target: Offset) -> io::Result<()> {
-        let slots = self.slots().map_err(io::Error::other)?;
+        let slots = self.slots().map_err(Error::into_io)?;
         // Where a segment begins at `from`, the one before it ended since: its records are durable, its indexes are not.
         let first = slots.iter().rposition(|slot| slot.base < from).unwrap_or(0);
         let covered: Vec<&Arc<Slot>> = slots[first..].iter().take_while(|slot| slot.base < target).collect();
@@ -276,9 +280,7 @@ impl Log {
             let segment = &tail.segment;
             if !tail.must_roll {
                 segment.time_index()?.push_if_later(tail.cadence.greatest())?;
-                if segment.log_len()? != tail.position.0 {
-                    segment.log().set_len(tail.position.0)?; // what was preallocated
-                }
+                self.give_room_back(&tail)?;
             }
             segment.offset_index()?.trim()?;
             segment.time_index()?.trim()?;

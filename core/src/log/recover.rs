@@ -22,12 +22,12 @@ use super::report::Report;
 use super::tail::{Tail, control_record, invalid};
 use super::{Log, LogDir, Slot};
 use crate::config::TopicConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_own_limit};
 use crate::record::BatchHeader;
 use crate::segment::{FileKind, Found, Scanner, Segment, Suffix};
 use crate::shm::{Block, Dirty, Failure, Operation};
 use crate::sys::points::{Point, reached};
-use crate::sys::{Disk, File, Open, Stat, Sys};
+use crate::sys::{Disk, File, FileIdentity, Open, Stat, Sys};
 use crate::types::{Offset, Position, TopicPartition};
 
 /// Opens a log that somebody else has open, or had: as its files are, once what a dead holder of the lock left is settled.
@@ -162,21 +162,17 @@ impl Log {
     pub(super) fn recover(&self, tail: &mut Tail) -> Result<()> {
         let config = self.config();
         let dirty = self.block.dirty();
-        let result = self.place(&config).repair().and_then(|()| self.derive_behind(tail, dirty)).map_err(|e| {
-            (e.raw_os_error().unwrap_or(libc::EIO), Error::io(format_args!("recovering {}", self.partition), e))
-        });
-        match result {
-            Ok(()) => {
-                reached(Point::Recovered);
-                self.block.clear_dirty();
-                Ok(())
-            }
-            Err((os_code, error)) => {
-                self.block.fail(Failure { operation: Operation::Recovery, os_code });
-                self.dir.mark_failed();
-                Err(error)
-            }
-        }
+        let Err(cause) = self.place(&config).repair().and_then(|()| self.derive_behind(tail, dirty)) else {
+            reached(Point::Recovered);
+            self.block.clear_dirty();
+            return Ok(());
+        };
+        self.dir.mark_failed();
+        if !is_own_limit(cause.raw_os_error()) {
+            let os_code = cause.raw_os_error().unwrap_or(libc::EIO);
+            self.block.fail(Failure { operation: Operation::Recovery, os_code });
+        } // else whoever takes the lock next recovers
+        Err(Error::io(format_args!("recovering {}", self.partition), cause))
     }
 
     /// Brings this process to where the log is, behind somebody who died doing that. What was known of the log stays true
@@ -209,14 +205,12 @@ impl Log {
     }
 
     /// Makes `segment` the one that is appended to, in this process.
-    pub(super) fn begin_segment(&self, tail: &mut Tail, segment: Segment) -> io::Result<()> {
+    pub(super) fn begin_segment(&self, tail: &mut Tail, segment: Segment, identity: FileIdentity) {
         let base = segment.base();
-        let file = segment.log().stat()?;
         let segment = Arc::new(segment);
         let slot = Slot::of(segment.clone(), Open::ReadWrite);
         self.segments.write().unwrap_or_else(PoisonError::into_inner).insert(base, slot);
-        tail.begin(segment, file.identity, &self.config(), self.sys());
-        Ok(())
+        tail.begin(segment, identity, &self.config(), self.sys());
     }
 }
 
@@ -305,7 +299,7 @@ impl Place<'_> {
         };
         let mut report = Report::default();
         load::load_again(self.dir, self.partition, self.path, self.config, opening, log_start, &mut report)
-            .map_err(|e| invalid(e.message()))
+            .map_err(Error::into_io)
     }
 
     fn derive(&self) -> io::Result<load::Loaded> {

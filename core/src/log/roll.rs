@@ -13,7 +13,7 @@ use crate::segment::{Cadence, FileKind, Segment, Suffix, file_name};
 use crate::shm::Dirty;
 use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, File, FileIdentity, Open, Sys};
-use crate::types::{Offset, Position};
+use crate::types::{METADATA_TOPIC, Offset, Position};
 
 impl Tail {
     /// Begins `segment`, which is empty.
@@ -113,6 +113,7 @@ impl Log {
         let old = &tail.segment;
         if !tail.must_roll {
             old.time_index()?.push_if_later(tail.cadence.greatest())?;
+            self.give_room_back(tail)?;
         }
         old.offset_index()?.trim()?;
         old.time_index()?.trim()?;
@@ -129,9 +130,24 @@ impl Log {
             log.set_len(self.config().segment_bytes as u64)?;
         }
         let new = Segment::open(self.sys(), &self.path, base, Suffix::None, Open::ReadWrite)?;
+        let identity = new.log().stat()?.identity;
         reached(Point::RollCreated);
+        // Nothing fails from here on.
         self.publish_roll(base);
-        self.begin_segment(tail, new)
+        self.begin_segment(tail, new, identity);
+        Ok(())
+    }
+
+    /// Cuts off what was preallocated of the active segment, once nothing more is appended to it: a recovery takes zeros in
+    /// the middle of a log for its end. What lies behind the end of the metadata log is a broker's.
+    ///
+    /// Source: `org.apache.kafka.storage.internals.log.LogSegment#onBecomeInactiveSegment`.
+    pub(super) fn give_room_back(&self, tail: &Tail) -> io::Result<()> {
+        let (segment, end) = (&tail.segment, tail.position.0);
+        if self.partition.topic != METADATA_TOPIC && segment.log_len()? > end {
+            segment.log().set_len(end)?;
+        }
+        Ok(())
     }
 
     fn snapshot_at(&self, tail: &mut Tail, base: Offset) -> io::Result<()> {

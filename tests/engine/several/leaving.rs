@@ -3,6 +3,7 @@
 use klog::sys::Disk;
 use klog::{Engine, ErrorCode, Start};
 
+use super::following::Process;
 use super::{alter, create_with, send_to, two};
 use crate::steps::{batches, consumer_of, create, describe, drain, offsets, producer, read, refused, send, values};
 use crate::world::{World, on_both_disks};
@@ -21,6 +22,7 @@ on_both_disks!(
     a_delivery_of_a_topic_that_the_other_deleted_says_so,
     what_a_producer_holds_is_refused_when_the_other_deletes_the_topic,
     files_of_a_topic_go_though_the_one_who_deleted_it_has_gone,
+    files_of_a_topic_go_though_the_one_who_deleted_it_has_died,
 );
 
 const MARK: &str = ".kafka_cleanshutdown";
@@ -247,7 +249,7 @@ fn an_epoch_that_is_due_is_not_forgotten_when_the_one_who_knew_is_gone(world: &W
     let before = epoch(&engine);
     engine.close().unwrap();
     end_badly(world);
-    let other = super::following::Process::of(world);
+    let other = Process::of(world);
     let a = other.open();
     let b = world.open();
     assert_eq!(send(&b, "u", "another topic"), 0);
@@ -320,6 +322,19 @@ fn files_of_a_topic_go_though_the_one_who_deleted_it_has_gone(world: &World) {
     send(&b, "t", "value");
     a.admin().delete_topic("t").unwrap();
     a.close().unwrap();
+    create(&b, "u", &[]);
+    b.close().unwrap();
+    let left: Vec<_> = world.ls("").into_iter().filter(|name| name.contains("-delete")).collect();
+    assert_eq!(left, [""; 0]);
+}
+
+fn files_of_a_topic_go_though_the_one_who_deleted_it_has_died(world: &World) {
+    let process = Process::of(world);
+    let (a, b) = (process.open(), world.open());
+    create(&a, "t", &[]);
+    send(&b, "t", "value");
+    a.admin().delete_topic("t").unwrap();
+    process.dies(a);
     create(&b, "u", &[]);
     b.close().unwrap();
     let left: Vec<_> = world.ls("").into_iter().filter(|name| name.contains("-delete")).collect();

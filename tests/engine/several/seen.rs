@@ -20,6 +20,8 @@ on_both_disks!(
     where_the_log_begins_is_the_same_for_both,
     a_topic_that_one_makes_anew_is_another_one_for_the_other,
     a_consumer_of_a_topic_that_was_made_anew_is_told,
+    what_must_be_durable_since_the_other_said_so_is_not_shown_before,
+    what_was_shown_is_durable_once_it_must_be,
 );
 
 fn a_topic_that_one_makes_is_there_for_the_other(world: &World) {
@@ -240,4 +242,32 @@ fn a_consumer_of_a_topic_that_was_made_anew_is_told(world: &World) {
     assert_eq!(values(&read(&b, "t")), ["new", "new too"]);
     // A producer goes by the name.
     assert_eq!(keeping.send("t", None, Some(b"third")).unwrap().result().unwrap().offset, 2);
+}
+
+fn what_must_be_durable_since_the_other_said_so_is_not_shown_before(world: &World) {
+    let (a, b) = two(world);
+    create(&a, "t", &[("klog.durability", "os")]);
+    let (of_a, of_b) = (producer(&a, &[]), producer(&b, &[("acks", "1")]));
+    let sent = of_a.send("t", None, Some(b"a's")).unwrap();
+    of_a.flush().unwrap();
+    alter(&b, "t", "klog.durability", "fsync");
+    of_b.send("t", None, Some(b"b's")).unwrap().result().unwrap();
+    sent.result().unwrap();
+    assert_eq!(describe(&b, "t").high_watermark, 1);
+    a.flush().unwrap();
+    assert_eq!(describe(&b, "t").high_watermark, 2);
+}
+
+/// Else a power cut takes what was shown, and the epoch stays: it does so where only what is durable is shown.
+fn what_was_shown_is_durable_once_it_must_be(world: &World) {
+    let (a, b) = two(world);
+    create(&a, "t", &[("klog.durability", "os")]);
+    send(&b, "t", "value");
+    let flushes = || {
+        let counted = a.admin().metrics().unwrap().partitions;
+        counted.iter().find(|counted| counted.partition.topic == "t").unwrap().counts.flushes
+    };
+    assert_eq!(flushes(), 0);
+    alter(&a, "t", "klog.durability", "fsync");
+    assert_eq!(flushes(), 1);
 }

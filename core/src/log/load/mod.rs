@@ -191,7 +191,7 @@ impl Loader<'_> {
         }
         let first = segments.keys().next().copied().unwrap_or(end.offset);
         let log_start = log_start_checkpoint.max(first);
-        self.raise_to_checkpoints(&mut end);
+        self.raise_to_checkpoints(&mut segments, &mut end)?;
         // An entry that begins at the end is the current leader's, which has written nothing yet.
         epochs.truncate_from_end(end.offset.plus(1));
         epochs.truncate_from_start(log_start_checkpoint);
@@ -310,20 +310,36 @@ impl Loader<'_> {
     }
 
     /// Where checkpoints agree that the log went further than it does now, offsets are not given out a second time.
-    fn raise_to_checkpoints(&mut self, end: &mut End) {
+    fn raise_to_checkpoints(&mut self, segments: &mut BTreeMap<Offset, Arc<Slot>>, end: &mut End) -> Result<()> {
+        /// No log has so many offsets; what is written behind the last one would find none.
+        const BEYOND: Offset = Offset(1 << 62);
+        let base = segments.keys().next_back().copied().unwrap_or_default();
+        let fits = |offset: Offset| offset.0 - base.0 <= i64::from(u32::MAX); // the offsets of one segment
         let known = |file| self.checkpoint(file);
         let mut durable = known(CheckpointFile::RecoveryPoint);
         if self.partition.topic != METADATA_TOPIC {
             durable = durable.min(known(CheckpointFile::HighWatermark)); // the metadata log has none there
         }
         if durable <= end.offset {
-            return;
+            return Ok(());
+        }
+        // A single file without a checksum does not move the metadata by four thousand million changes.
+        if durable >= BEYOND || self.partition.topic == METADATA_TOPIC && !fits(durable) {
+            let what =
+                format!("checkpoints say that it was durable up to {durable}, which cannot be: they are not believed");
+            self.report.finding(self.partition.to_string(), what);
+            return Ok(());
         }
         self.report.finding(
             self.partition.to_string(),
             format!("it ends at offset {} and was durable up to {durable}: the records between are lost", end.offset),
         );
-        end.offset = durable;
-        end.must_roll = true;
+        if fits(durable) {
+            end.offset = durable;
+            end.must_roll = true;
+        } else {
+            *end = self.begin_at(segments, durable)?;
+        }
+        Ok(())
     }
 }
