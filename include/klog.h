@@ -21,8 +21,11 @@
  *     UTF-8 and NUL-terminated; bytes are pointer and length, and NULL with length
  *     0 is legal. The library copies what it is given before a function returns.
  *  4. Time. timeout_ms: -1 waits without limit, 0 does not wait. It bounds the
- *     waiting for others; what the disk takes to answer comes on top. Timestamps
- *     are milliseconds since 1970-01-01 UTC.
+ *     waiting for others; what the disk takes to answer comes on top. Waits for a
+ *     lock of another process are bounded by "request.timeout.ms", not by
+ *     timeout_ms, but for that of a delivery for somebody else's flush; whatever
+ *     needs the lock then answers KLOG_E_TIMED_OUT. close and flush use timeout_ms
+ *     for nothing yet. Timestamps are milliseconds since 1970-01-01 UTC.
  *  5. Threads. klog_engine, klog_admin, klog_producer, klog_config: any thread, at
  *     once. klog_consumer: one thread at a time (else KLOG_E_BUSY, never undefined
  *     behaviour), but for klog_consumer_wakeup(). klog_batch, klog_rows,
@@ -31,10 +34,10 @@
  *  6. Processes. Any number of processes may have a directory open. After fork(),
  *     an engine on disk and a producer of the parent's reopen themselves in the
  *     child at the next call, without what was queued; a consumer, and everything
- *     of a ":memory:" engine, answers KLOG_E_FORKED. X_free in the child touches no
- *     file of the parent's. Whoever has held a lock for longer than
- *     "request.timeout.ms" is named by an error; nothing is taken from a process
- *     that lives.
+ *     of a ":memory:" engine, answers KLOG_E_FORKED, and from the eighth nested
+ *     fork on everything does. X_free in the child touches no file of the parent's.
+ *     Whoever has held a lock for longer than "request.timeout.ms" is named by an
+ *     error; nothing is taken from a process that lives.
  *  7. Durability. With "acks" all, the default, a record is acknowledged when its
  *     topic's "klog.durability" is kept: fsync, the default, when the disk has it,
  *     which survives a power cut; os, when the system has it, which survives the
@@ -337,18 +340,23 @@ KLOG_API void klog_config_free(klog_config *config);
  *  directory for this handle alone, as is done anyway where the file system is
  *  not one that processes can share; "klog.lock" (futex; ofd is slower) is how
  *  processes take turns, which whoever opens the directory first decides;
- *  "request.timeout.ms" (30000) is how long a call waits for a lock that another
- *  process holds. Free it with klog_engine_free(). KLOG_E_LOCKED names the
- *  broker or the process that nobody can share the directory with; KLOG_E_IO
- *  when the system refuses, or when that is no directory of logs;
- *  KLOG_E_UNSUPPORTED for one that klog only reads. */
+ *  "klog.lock.timeout.ms" (0) is how long to wait for a broker, or for whoever
+ *  has the directory to himself; "request.timeout.ms" (30000) is how long a call
+ *  waits for a lock that another process holds. Whoever is opening or closing
+ *  the directory is waited for, 30 s at least. Free it with klog_engine_free().
+ *  KLOG_E_LOCKED names the broker or the process that nobody can share the
+ *  directory with, or, where somebody has been opening or closing it all that
+ *  time, the process that opened it first; KLOG_E_IO when the system refuses, or
+ *  when that is no directory of logs; KLOG_E_UNSUPPORTED for one that klog only
+ *  reads. */
 KLOG_API klog_status klog_engine_open(const char *dir,
                                       const klog_config *config,
                                       klog_engine **out,
                                       klog_error **error);
 
-/** Write what producers hold, and make everything that was appended durable.
- *  Fails with the first error of any partition. */
+/** Write what producers hold, and make durable what anybody has appended to the
+ *  partitions that this engine has open. Fails with the first error of any
+ *  partition. */
 KLOG_API klog_status klog_engine_flush(klog_engine *engine,
                                        klog_error **error);
 
@@ -725,11 +733,14 @@ KLOG_API klog_status klog_consumer_assignment(klog_consumer *consumer,
 
 /** The next records of one partition, waiting up to timeout_ms for the first.
  *  max_records 0 is "max.poll.records". Nothing in time is KLOG_OK and *out
- *  NULL; an engine that only reads does not wait at all. Free the batch with
- *  klog_batch_free(). KLOG_E_INTERRUPTED after klog_consumer_wakeup().
- *  KLOG_E_CORRUPT is damage at the position, which stays; see
- *  klog_consumer_seek_past(). KLOG_E_OFFSET_OUT_OF_RANGE when the position is
- *  outside the log and "auto.offset.reset" is none. */
+ *  NULL; an engine that only reads is not woken, and looks again every 20 to 50
+ *  ms. Free the batch with klog_batch_free(). KLOG_E_INTERRUPTED after
+ *  klog_consumer_wakeup(). KLOG_E_CORRUPT is damage at the position, which
+ *  stays; see klog_consumer_seek_past(). KLOG_E_OFFSET_OUT_OF_RANGE when the
+ *  position is outside the log and "auto.offset.reset" is none.
+ *  KLOG_E_TIMED_OUT, whatever timeout_ms is, when another process has been
+ *  flushing for longer than "request.timeout.ms" what has to be durable before
+ *  it is shown, or keeps the lock of a partition that is opened. */
 KLOG_API klog_status klog_consumer_poll(klog_consumer *consumer,
                                         int32_t timeout_ms,
                                         size_t max_records,

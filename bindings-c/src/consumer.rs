@@ -179,9 +179,11 @@ fn assignment_rows(consumer: &mut Consumer) -> klog::Result<klog_rows> {
 }
 
 /// The next records of one partition, waiting up to timeout_ms for the first. max_records 0 is "max.poll.records". Nothing
-/// in time is KLOG_OK and *out NULL; an engine that only reads does not wait at all. Free the batch with klog_batch_free(). KLOG_E_INTERRUPTED after
-/// klog_consumer_wakeup(). KLOG_E_CORRUPT is damage at the position, which stays; see klog_consumer_seek_past().
-/// KLOG_E_OFFSET_OUT_OF_RANGE when the position is outside the log and "auto.offset.reset" is none.
+/// in time is KLOG_OK and *out NULL; an engine that only reads is not woken, and looks again every 20 to 50 ms. Free the batch
+/// with klog_batch_free(). KLOG_E_INTERRUPTED after klog_consumer_wakeup(). KLOG_E_CORRUPT is damage at the position, which
+/// stays; see klog_consumer_seek_past(). KLOG_E_OFFSET_OUT_OF_RANGE when the position is outside the log and
+/// "auto.offset.reset" is none. KLOG_E_TIMED_OUT, whatever timeout_ms is, when another process has been flushing for longer
+/// than "request.timeout.ms" what has to be durable before it is shown, or keeps the lock of a partition that is opened.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn klog_consumer_poll(
     consumer: *mut klog_consumer,

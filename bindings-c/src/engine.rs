@@ -41,10 +41,12 @@ fn open(dir: &[u8], config: &klog_config) -> Result<klog::Engine, Failure> {
 /// handle. It is made if it is not there, unless "mode" says otherwise. After an unclean end it is recovered first; see
 /// klog_engine_report(). Of its options, "klog.exclusive" (false) takes the directory for this handle alone, as is done
 /// anyway where the file system is not one that processes can share; "klog.lock" (futex; ofd is slower) is how processes take
-/// turns, which whoever opens the directory first decides; "request.timeout.ms" (30000) is how long a call waits for a lock
-/// that another process holds. Free it with klog_engine_free(). KLOG_E_LOCKED names the broker or the process that nobody can
-/// share the directory with;
-/// KLOG_E_IO when the system refuses, or when that is no directory of logs; KLOG_E_UNSUPPORTED for one that klog only reads.
+/// turns, which whoever opens the directory first decides; "klog.lock.timeout.ms" (0) is how long to wait for a broker, or for
+/// whoever has the directory to himself; "request.timeout.ms" (30000) is how long a call waits for a lock that another process
+/// holds. Whoever is opening or closing the directory is waited for, 30 s at least. Free it with klog_engine_free().
+/// KLOG_E_LOCKED names the broker or the process that nobody can share the directory with, or, where somebody has been opening
+/// or closing it all that time, the process that opened it first; KLOG_E_IO when the system refuses, or when that is no
+/// directory of logs; KLOG_E_UNSUPPORTED for one that klog only reads.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn klog_engine_open(
     dir: *const c_char,
@@ -64,7 +66,8 @@ pub unsafe extern "C" fn klog_engine_open(
     }
 }
 
-/// Write what producers hold, and make everything that was appended durable. Fails with the first error of any partition.
+/// Write what producers hold, and make durable what anybody has appended to the partitions that this engine has open. Fails
+/// with the first error of any partition.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn klog_engine_flush(engine: *mut klog_engine, error: *mut *mut klog_error) -> klog_status {
     // SAFETY: the body hands on nothing but the arguments.
@@ -98,7 +101,7 @@ pub unsafe extern "C" fn klog_engine_close(
     unsafe {
         enter(error, |c| {
             let engine = c.handle(engine)?;
-            // What closing waits for, other processes included, has bounds of its own.
+            // What closing waits for, other processes included, has a bound of its own: request.timeout.ms.
             timeout(timeout_ms)?;
             Ok(engine.life.engine.close()?)
         })

@@ -264,7 +264,7 @@ pub unsafe extern "C" fn klog_producer_flush(
         enter(error, |c| {
             let producer = c.handle(producer)?;
             producer.check_open()?;
-            // There is one replica so far, so flushing waits for nobody but the disk.
+            // Other processes that flushing waits for have a bound of their own: request.timeout.ms.
             timeout(timeout_ms)?;
             Ok(producer.producer.flush()?)
         })

@@ -388,8 +388,8 @@ impl Engine {
         Consumer::open(py, self.shared.clone(), topics, options)
     }
 
-    /// Writes what producers hold and makes everything that was appended durable. Raises the first failure that nobody was
-    /// told of.
+    /// Writes what producers hold and makes durable what anybody has appended to the partitions that this engine has open.
+    /// Raises the first failure that nobody was told of.
     #[pyo3(signature = (timeout=None))]
     fn flush(&self, py: Python<'_>, timeout: Option<Timeout>) -> PyResult<()> {
         let engine = self.shared.live(py)?.clone();

@@ -21,7 +21,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What an acknowledgement means, after the death of the process and after a power cut, is said in `docs/durability.md`.
+//! What an acknowledgement means, after the death of the process and after a power cut, is said in `docs/durability.md`; what
+//! holds where several processes have a directory open, in `docs/processes.md`.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("klog runs on Linux only: it needs open file description locks and futexes");

@@ -7,13 +7,15 @@ Words that hold everywhere:
 * Keys, values and header values are any C-contiguous buffer, or text, which is encoded as UTF-8. They come back as bytes.
   None is Kafka's null, which is not the same as b"".
 * Handles may be used by any number of threads. Everything that waits or touches the disk lets other threads run, and Ctrl-C
-  ends every wait.
+  ends every wait but that of `open` for another process that is opening or closing the directory (30 s), and that of `close`
+  for what it has to write.
 * A number that is too large or too small for its argument raises `InvalidRequestError`, which is a `ValueError`, and names it.
 * Every handle raises `ClosedError` once it or its engine is closed, and `StorageError` when the disk refuses.
 * Any number of processes may have a directory open, and one process may have it open several times. `TimeoutError` names a
   process that has held a lock for longer than "request.timeout.ms"; nothing is taken from one that lives.
 * After `os.fork` an engine on disk and its producers open the directory anew in the child, at their next call, without what
-  was queued. Consumers, engines in memory and deliveries that nobody has asked for raise `ForkedError` there.
+  was queued. Consumers, engines in memory and deliveries whose result nobody had asked for raise `ForkedError` there, and from
+  the eighth nested fork on everything does.
 * Engines, producers and consumers can be pickled, and so be given to `multiprocessing`: by path and options, a consumer with
   its assignment and positions, and nothing that is queued. What is unpickled is a handle of its own, which opens the directory
   at its first call. A pickled handle is as good as its path: unpickle only what you trust.
@@ -71,7 +73,8 @@ def open(
         brokers: 1; clusters of several are not supported yet.
         auto_create: Whether sending to a topic that does not exist makes it. Reading never does.
         num_partitions: Partitions of new topics that do not say; 1 or more.
-        lock_timeout: How long to wait for a broker, or for a process that has the directory to itself, to leave it.
+        lock_timeout: How long to wait for a broker, or for a process that has the directory to itself, to leave it. One that
+            is opening or closing it is waited for 30 s at least.
         assume_lost: Node ids of brokers of the same cluster whose directories are gone for good. Without them, a directory
             that is one of several is for reading only.
         threads: Whether the engine may start threads. Without them calls do the same work, lingering batches wait for the
@@ -460,8 +463,8 @@ class Engine:
             compression: Of batches; "none".
             linger: How long a batch waits for more records, in seconds; 0.005. One that somebody waits for does not.
             batch_bytes: Size at which a batch is written; 65,536.
-            buffer_bytes: Bytes of records that may wait to be written; 33,554,432.
-            max_block: How long `send` may wait for room, in seconds; 60.
+            buffer_bytes: Bytes of records that may wait to be written before `send` writes what is queued; 33,554,432.
+            max_block: Without effect; a `send` that finds no room writes what is queued.
             partitioner: "murmur2_random" (Kafka's), "murmur2", "consistent_random" (librdkafka's), "consistent", "fnv1a_random",
                 "fnv1a" or "random".
             idempotent: False; numbering batches is not supported yet.
@@ -503,11 +506,13 @@ class Engine:
         """
 
     def flush(self, timeout: _Timeout = None) -> None:
-        """Writes what producers hold and makes everything that was appended durable, whatever the topics' durability.
+        """Writes what producers hold and makes durable what anybody has appended to the partitions that this engine has open,
+        whatever the topics' durability.
 
         Raises:
             KlogError: The first failure of a record of `Engine.send` whose delivery nobody asked.
-            TimeoutError: Not done in time; it goes on nevertheless.
+            TimeoutError: Not done in time; it goes on nevertheless. Or another process has kept a lock for longer than
+                "request.timeout.ms".
         """
 
     def verify(self) -> Report:
@@ -832,6 +837,8 @@ class Producer:
             RecordTooLargeError: Above `max.request.size`, 1,048,576 bytes.
             InvalidRequestError: A topic name that Kafka does not allow, one of Kafka's own topics, or a timestamp that the
                 topic does not allow.
+            TimeoutError: Another process keeps the lock that it takes to make the topic or to open the partition for longer
+                than "request.timeout.ms".
             TypeError, ValueError, BufferError: A value that is no bytes, a naive datetime, a buffer with gaps.
         """
 
@@ -891,8 +898,9 @@ class Delivery:
         Raises:
             KlogError: Why it was not appended.
             StorageError: It was appended and cannot be made durable.
-            TimeoutError: Not acknowledged in time; it may still be.
-            ForkedError: The parent process sent it.
+            TimeoutError: Not acknowledged in time, or another process has kept a lock for longer than "request.timeout.ms"; it
+                may still be, and be there twice if it is sent again.
+            ForkedError: The parent process sent it, and had not asked for its result.
         """
 
     def exception(self, timeout: _Timeout = None) -> KlogError | None:
@@ -1045,6 +1053,8 @@ class Consumer:
             CorruptionError: The log is damaged there. The position stays in front of it; to go on behind it, `seek` to
                 `Offset(damage.topic, damage.partition, damage.next_offset)`, where `damage` is the error's.
             OffsetOutOfRangeError: The position was deleted, and "auto.offset.reset" is "none".
+            TimeoutError: Whatever `timeout` is: another process has been flushing for longer than "request.timeout.ms" what
+                has to be durable before it is shown, or keeps the lock of a partition that is opened.
             WakeupError: After `wakeup`.
             BusyError: From a signal handler that interrupts another call of the same consumer.
             ForkedError: The consumer belongs to the parent process.

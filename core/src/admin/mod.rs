@@ -39,6 +39,10 @@ pub struct ListedOffset {
 }
 
 /// Looks at topics and changes them. Clones are the same.
+///
+/// A change is seen by other processes at their next call. Whatever changes something, or opens a partition for writing to
+/// look at it, also answers `RequestTimedOut` when another process keeps a lock for longer than `request.timeout.ms`: what was
+/// asked for may be done by then, or in part. Changes answer `Locked` once this handle lost its place in the directory.
 #[derive(Clone)]
 pub struct Admin {
     engine: Engine,

@@ -60,7 +60,7 @@ options! {
         /// Bytes at which a batch is written. Kafka's default is 16384; 64 KiB is what page caches take fastest, and a
         /// batch that somebody waits for is written at once, whatever its size.
         batch_size: i32 = 65_536, "batch.size", in 0..=i32::MAX;
-        /// Bytes of records that may wait to be written before `send` waits.
+        /// Bytes of records that may wait to be written before `send` writes what is queued.
         buffer_memory: i64 = 33_554_432, "buffer.memory", in 0..=i64::MAX;
         /// A name for messages.
         client_id: String = String::new(), "client.id";

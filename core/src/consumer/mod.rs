@@ -157,7 +157,8 @@ impl Consumer {
     ///
     /// # Errors
     /// `UnknownTopicOrPartition`; `OffsetOutOfRange` for an offset outside the log, which with `auto.offset.reset` set to
-    /// anything but `none` becomes that instead, at the first poll.
+    /// anything but `none` becomes that instead, at the first poll. `RequestTimedOut` when another process keeps the
+    /// partition's lock, which an engine that may write takes to open it.
     pub fn assign(&mut self, topic: &str, partition: i32, start: Start) -> Result<()> {
         let cluster = self.cluster()?;
         let found = cluster.topic(topic)?;
@@ -337,7 +338,9 @@ impl Consumer {
     /// # Errors
     /// `CorruptMessage` for damage in a partition's log: the position stays in front of it, and
     /// [`seek_past`](Self::seek_past) moves it behind. `OffsetOutOfRange` when a position was deleted and
-    /// `auto.offset.reset` is `none`. `Interrupted` after [`Waker::wake`]. `Closed`, `Forked`.
+    /// `auto.offset.reset` is `none`. `RequestTimedOut`, whatever `timeout` is, when another process has been flushing for
+    /// longer than `request.timeout.ms` what has to be durable before it is shown, or keeps the lock of a partition that is
+    /// opened. `Interrupted` after [`Waker::wake`]. `Closed`, `Forked`.
     pub fn poll(&mut self, timeout: Duration) -> Result<Batch> {
         self.poll_records(timeout, self.config.max_poll_records as usize)
     }

@@ -63,11 +63,12 @@ impl OpenOptions {
     /// writing. Adopting twice changes the retention.
     ///
     /// # Errors
-    /// `Locked` while a broker or another process has the directory; `InvalidConfig` for a retention below −1;
-    /// `Unsupported` for one of several brokers, where partitions of a topic are missing or the metadata is elsewhere, and
-    /// for metadata that klog does not change (`metadata.version` above 25); `KafkaStorageError` for a directory that holds
-    /// no logs. Nothing is changed then. When the disk refuses (`DiskFull`, `KafkaStorageError`) a part may have been done,
-    /// and adopting again does the rest.
+    /// `Locked` while somebody has the directory whom nobody can share it with, or has one without metadata open;
+    /// `InvalidConfig` for a retention below −1; `Unsupported` for one of several brokers, where partitions of a topic are
+    /// missing or the metadata is elsewhere, and for metadata that klog does not change (`metadata.version` above 25);
+    /// `KafkaStorageError` for a directory that holds no logs. Nothing is changed then. When the disk refuses (`DiskFull`,
+    /// `KafkaStorageError`), or another process keeps a lock (`RequestTimedOut`), a part may have been done, and adopting
+    /// again does the rest.
     pub fn adopt(self, path: impl AsRef<Path>, retention: Retention) -> Result<Adoption> {
         let path = path.as_ref();
         let sys = self.sys.clone().unwrap_or_else(Sys::real);

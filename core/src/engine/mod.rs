@@ -42,7 +42,8 @@ use crate::sys::{AnyDisk, PerProcess, Sys};
 /// What may be done with a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// Read. Changes no byte and no time of any file, and needs no right to.
+    /// Read. Changes no byte and no time of any file, and needs no right to. Follows those who write; of such as cannot be
+    /// followed it shows what the checkpoints vouch for.
     ReadOnly,
     /// Read and write a directory that is there.
     ReadWrite,
@@ -148,8 +149,10 @@ impl OpenOptions {
     /// Opens a directory.
     ///
     /// # Errors
-    /// `Locked` when another process has it; `KafkaStorageError` when it is no log directory or the disk refuses;
-    /// `Unsupported` for a directory that klog only reads; `InvalidRequest` for an empty path.
+    /// `Locked` when somebody has it whom nobody can share it with, or has been opening or closing it for 30 s;
+    /// `RequestTimedOut` when another process keeps the lock of the metadata log; `KafkaStorageError` when it is no log
+    /// directory or the disk refuses; `Unsupported` for a directory that klog only reads, or whose file system does not keep
+    /// mapped memory and files together; `InvalidRequest` for an empty path.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Engine> {
         let sys = self.sys.clone().unwrap_or_else(Sys::real);
         Engine::start(path.as_ref().to_path_buf(), sys, self)
@@ -285,16 +288,17 @@ impl Engine {
         Ok(self.cluster()?.report())
     }
 
-    /// Writes what producers hold and makes everything that was appended durable.
+    /// Writes what producers hold and makes durable what anybody has appended to the partitions that this engine has open.
     ///
     /// # Errors
-    /// The first error of any partition.
+    /// The first error of any partition: `RequestTimedOut` for one that another process has been flushing for longer than
+    /// `request.timeout.ms`; `Locked` once this handle lost its place in the directory.
     pub fn flush(&self) -> Result<()> {
         self.cluster()?.flush()
     }
 
-    /// Writes what producers hold, makes it durable, closes every log in order and gives the directory back. Handles that
-    /// remain answer `Closed`.
+    /// Writes what producers hold, makes it durable and gives the directory back; the last of those who have it open closes
+    /// every log in order. Handles that remain answer `Closed`.
     ///
     /// # Errors
     /// The first error of any partition; everything else is closed all the same, and the next opener recovers.

@@ -46,12 +46,15 @@ impl Delivery {
     /// Waits until the record is as acknowledged as `acks` asks, and says where it is. Its batch does not linger any longer.
     ///
     /// # Errors
-    /// Why it was not appended; `KafkaStorageError` when it was and cannot be made durable.
+    /// Why it was not appended; `KafkaStorageError` when it was and cannot be made durable. `RequestTimedOut` when another
+    /// process has kept a lock for longer than `request.timeout.ms`: the record may be appended all the same, and be there
+    /// twice if it is sent again. `Locked` once this handle lost its place in the directory.
     pub fn result(&self) -> Result<RecordMetadata> {
         self.wait(None)
     }
 
-    /// As [`result`](Self::result), for at most `timeout`.
+    /// As [`result`](Self::result), for at most `timeout`; where its batch is still to be written, that waits for the
+    /// partition's lock as long as `request.timeout.ms` says.
     ///
     /// # Errors
     /// Those of [`result`](Self::result), and `RequestTimedOut`: the record may still be delivered.

@@ -47,7 +47,8 @@ pub struct ProducerRecord<'a> {
 
 /// Sends records to topics. May be used by any number of threads at once; clones are the same producer.
 ///
-/// In a child process a producer begins anew, without the records that its parent had queued.
+/// In a child process a producer begins anew, without the records that its parent had queued. For a lock that another process
+/// holds it waits as long as the engine's `request.timeout.ms` says.
 ///
 /// ```
 /// # fn main() -> Result<(), klog::Error> {
@@ -211,8 +212,10 @@ impl Producer {
     ///
     /// # Errors
     /// `UnknownTopicOrPartition`; `MessageTooLarge` above `max.request.size`; `InvalidTimestamp` outside what the topic
-    /// allows; `InvalidTopic` for Kafka's own topics; `Closed`. The record is then not queued. Whatever happens to it later,
-    /// the [`Delivery`] says. `Interrupted`: the record is queued, and is written by whatever writes next.
+    /// allows; `InvalidTopic` for Kafka's own topics; `RequestTimedOut` where another process keeps the lock that it takes to
+    /// make the topic or to open the partition; `Locked` once this handle lost its place in the directory; `Closed`. The
+    /// record is then not queued. Whatever happens to it later, the [`Delivery`] says. `Interrupted`: the record is queued,
+    /// and is written by whatever writes next.
     pub fn send_record(&self, record: &ProducerRecord<'_>) -> Result<Delivery> {
         let state = self.state()?;
         let lanes = state.topic(record.topic)?;
