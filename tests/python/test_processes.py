@@ -343,10 +343,11 @@ print("writing", flush=True)
                 assert b"queued" in values, end
 
 
-def hold_locks(path):
-    """Holds the locks of the partitions of a directory with "klog.lock" "ofd", as a process that was stopped inside."""
+def hold_locks(path, first=0, count=1000):
+    """Holds the locks of partitions of a directory with "klog.lock" "ofd", as a process that was stopped inside. They are
+    numbered in the order in which they were opened; the first one is that of the metadata log."""
     holder = os.open(path / ".klog.lck", os.O_RDWR)
-    fcntl.fcntl(holder, F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 8192, 1000, 0))
+    fcntl.fcntl(holder, F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 8192 + first, count, 0))
     return holder
 
 
@@ -419,6 +420,41 @@ engine.send("orders", b"afterwards").result()
     with klog.open(path) as engine:
         assert [record.value for record in engine.read("orders")][-1] == b"afterwards"
         assert engine.verify().ok
+
+
+def test_a_setting_is_followed_while_a_thread_waits_for_a_stopped_process(path, program):
+    # Once every call of the process waited for the thread that appends there.
+    script = """
+import klog, sys, threading
+engine = klog.open(sys.argv[1], durability="os", config={"klog.lock": "ofd", "request.timeout.ms": 3600000})
+engine.send("held", b"one").result()
+engine.send("free", b"two").result()
+producer = engine.producer()
+print("ready", flush=True)
+sys.stdin.readline()
+thread = threading.Thread(target=lambda: producer.send("held", b"three").result())
+thread.start()
+while not producer.pending:
+    pass
+print("sending", flush=True)
+sys.stdin.readline()
+print([record.value for record in engine.read("free")], flush=True)
+sys.stdin.readline()
+thread.join()
+"""
+    waiting = program(script, path)
+    assert waiting.line() == "ready"
+    holder = hold_locks(path, first=1, count=1)
+    waiting.go_on()
+    assert waiting.line() == "sending"
+    with klog.open(path) as engine:
+        engine.admin().alter_configs("held", {"max.message.bytes": 9999})
+        waiting.go_on()
+        assert waiting.line() == "[b'two']"
+        os.close(holder)
+        waiting.go_on()
+        assert waiting.output() == ""
+        assert [record.value for record in engine.read("held")] == [b"one", b"three"]
 
 
 PRODUCER = """

@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 pub use append::{Appended, Batch};
@@ -76,6 +76,8 @@ pub struct Log {
     dir: Arc<LogDir>,
     config: RwLock<Arc<TopicConfig>>,
     wait_rules: WaitRules,
+    /// The settings were replaced, and the tail goes by the old ones still.
+    has_new_rules: AtomicBool,
     block: Block,
     /// For a reader: what is known of the block that the writers share.
     mirrored: Mirrored,
@@ -169,6 +171,7 @@ impl Log {
             was_first,
             mirrored,
             wait_rules: WaitRules::of(&config),
+            has_new_rules: AtomicBool::new(false),
             seen_segments: AtomicU64::new(changes(&block)),
             seen_truncations: AtomicU32::new(block.truncation_generation()),
             tail: Mutex::new(loaded.tail),
@@ -267,11 +270,10 @@ impl Log {
 
     /// Replaces them. An append that is under way ends by the old ones first; every later one goes by these.
     pub fn set_config(&self, config: Arc<TopicConfig>) {
-        // The tail is held all the while: whoever derives it anew asks for the settings under the same lock.
-        let mut tail = self.tail();
-        tail.rules = AppendRules::of(&config);
         self.wait_rules.replace(&config);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        // Not here: whoever has the tail may wait for another process that is stopped.
+        self.has_new_rules.store(true, Ordering::Release);
     }
 
     fn sys(&self) -> &Sys {
@@ -281,7 +283,12 @@ impl Log {
     /// What this process derived from the files. For whoever is about to take the lock, or only wants to look.
     fn tail(&self) -> MutexGuard<'_, Tail> {
         // A thread that panicked left the lock word behind; the next holder recovers and derives everything anew.
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        // A look first, since there are none nearly always.
+        if self.has_new_rules.load(Ordering::Relaxed) && self.has_new_rules.swap(false, Ordering::Acquire) {
+            tail.rules = AppendRules::of(&self.config());
+        }
+        tail
     }
 
     /// The handle on the directory, for whoever is about to take a lock.
