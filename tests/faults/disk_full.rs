@@ -165,6 +165,65 @@ fn frees_space(room: u64, free: impl Fn(&mut Promises, &Engine)) {
     assert_opens(&disk, &promises, &when);
 }
 
+/// An engine of another process, with a reserve or without one of its own.
+fn open_another(disk: &SimDisk, spare: &str) -> Engine {
+    options_with(&disk.for_another_process(), spare).open(DIR).unwrap()
+}
+
+/// Once the second engine took the reserve that was there for one that could not be filled, and removed it; and the first one
+/// believed in it for ever.
+#[test]
+fn a_reserve_is_that_of_all_processes_whoever_fills_it_and_gives_it_up() {
+    let disk = SimDisk::new(clock());
+    let mut promises = Promises::default();
+    let (a, b) = (open_another(&disk, "true"), open_another(&disk, "true"));
+    promises.create(&a, "durable", "fsync").unwrap();
+    promises.append(&a, "durable", 1, 10).unwrap();
+    assert!(has_spare(&disk), "the first append sets the reserve aside");
+    promises.append(&b, "durable", 1, 10).unwrap();
+    assert!(has_spare(&disk), "and that of another process leaves it there");
+    for (one, other) in [(&a, &b), (&b, &a), (&a, &b)] {
+        disk.set_capacity(Some(disk.used()));
+        append_until_full(&mut promises, one);
+        promises.alter(one, "durable", "900000").unwrap();
+        assert!(!has_spare(&disk), "given up");
+        let error = promises.append(one, "durable", 1, 10).unwrap_err();
+        assert!(error.message().contains(".klog.spare"), "{error}");
+        disk.set_capacity(None);
+        promises.retention(other).unwrap();
+        assert!(has_spare(&disk), "filled again by one who had not given it up");
+        for engine in [one, other] {
+            promises.append(engine, "durable", 1, 10).unwrap();
+            assert!(has_spare(&disk), "and both find it");
+        }
+    }
+    for engine in [&a, &b] {
+        promises.assert_kept(engine, "with room again");
+        promises.close(engine).unwrap();
+    }
+    assert_opens(&disk, &promises, "closed by both");
+}
+
+/// Once its appends were refused for ever, since it fills none.
+#[test]
+fn one_that_keeps_no_reserve_may_give_up_what_it_finds_and_appends_go_on() {
+    let disk = SimDisk::new(clock());
+    let mut promises = Promises::default();
+    let keeps = open_another(&disk, "true");
+    promises.create(&keeps, "durable", "fsync").unwrap();
+    promises.append(&keeps, "durable", 1, 10).unwrap();
+    assert!(has_spare(&disk));
+    let keeps_none = open_another(&disk, "false");
+    disk.set_capacity(Some(disk.used()));
+    append_until_full(&mut promises, &keeps_none);
+    promises.alter(&keeps_none, "durable", "900000").unwrap();
+    assert!(!has_spare(&disk), "given up");
+    promises.append(&keeps_none, "durable", 1, 10).unwrap();
+    disk.set_capacity(None);
+    promises.append(&keeps_none, "durable", 1, 10).unwrap();
+    promises.assert_kept(&keeps, "seen by the other");
+}
+
 #[test]
 fn records_are_deleted_from_a_full_disk_and_their_space_is_used_again() {
     in_parallel(0..=ROOMS, |step| {
