@@ -113,7 +113,12 @@ impl Attachment {
             let memory = Mapping::private(PRIVATE_BYTES);
             Control::new(Arc::new(memory.map_err(|e| Error::io("making room for control blocks", e))?))
         } else {
-            open_memory(sys, dir, Open::Create).map_err(|e| mapping_error(dir, e))?
+            // Whoever has the directory open has made it.
+            let how = if is_first { Open::Create } else { Open::ReadWrite };
+            open_memory(sys, dir, how).map_err(|e| match e.kind() {
+                io::ErrorKind::NotFound if !is_first => replaced(dir),
+                _ => mapping_error(dir, e),
+            })?
         };
         if is_first {
             begin_instance(sys, dir, &control, options)?;
@@ -376,12 +381,20 @@ fn check_instance(sys: &Sys, dir: &Path, control: &Control) -> Result<()> {
     let named = sys.disk.stat(&path).map(|found| found.identity).ok();
     let ours = control.mapping().identity().ok().flatten();
     if !control.is_ready() || (ours.is_some() && named != ours) {
-        return Err(Error::new(
-            ErrorCode::Locked,
-            format!("{} was replaced while the directory is in use; close it everywhere", path.display()),
-        ));
+        return Err(replaced(dir));
     }
     Ok(())
+}
+
+fn replaced(dir: &Path) -> Error {
+    let path = dir.join(SHARED_MEMORY);
+    Error::new(
+        ErrorCode::Locked,
+        format!(
+            "{} was removed or replaced while the directory is in use; close it everywhere and open it again",
+            path.display()
+        ),
+    )
 }
 
 /// What is stored must be seen by who reads the file: there are file systems on which it is not.

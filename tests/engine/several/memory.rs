@@ -69,6 +69,21 @@ fn memory_of_another_layout_is_made_anew_when_nobody_uses_it() {
     }
 }
 
+/// Once the next one was told of another version of klog, and left an empty file in the place of the memory.
+#[test]
+fn who_comes_after_the_memory_was_removed_is_told_so_and_makes_none() {
+    let world = World::real();
+    let holder = world.open();
+    create(&holder, "t", &[]);
+    std::fs::remove_file(world.dir.join(MEMORY)).unwrap();
+    let message = refused(world.options().open(&world.dir), ErrorCode::Locked);
+    names(&message, &[".klog.shm was removed or replaced while the directory is in use", "close it everywhere"]);
+    assert!(!world.exists(&world.dir.join(MEMORY)));
+    drop(holder);
+    let engine = world.open();
+    assert_eq!(send(&engine, "t", "value"), 0);
+}
+
 /// A directory on which two engines of two processes have been at work, and what was acknowledged there.
 struct Scene {
     world: World,

@@ -708,7 +708,7 @@ impl Disk for SimDisk {
         let mut shared = self.0.memory.lock().unwrap_or_else(PoisonError::into_inner);
         match shared.get(path) {
             Some(found) => Ok(found.clone()),
-            None if how == Open::Read => Err(os_error(libc::ENOENT)),
+            None if matches!(how, Open::Read | Open::ReadWrite) => Err(os_error(libc::ENOENT)),
             None => {
                 let made = Arc::new(Mapping::private(len)?);
                 shared.insert(path.to_path_buf(), made.clone());
