@@ -746,7 +746,14 @@ impl Cluster {
 
     /// Has `drain` asked before anything is flushed or closed.
     pub(crate) fn register(&self, drain: Weak<dyn Drain>) {
-        self.drains.lock().unwrap_or_else(PoisonError::into_inner).push(drain);
+        let mut drains = self.drains.lock().unwrap_or_else(PoisonError::into_inner);
+        if drains.len() == drains.capacity() {
+            // Producers come and go. There is room for as many again then, so that this is rare.
+            drains.retain(|drain| drain.strong_count() > 0);
+            let left = drains.len();
+            drains.reserve(left + 1);
+        }
+        drains.push(drain);
     }
 
     /// Notes where every partition stands that any process has open, and writes the checkpoints.
@@ -1140,5 +1147,27 @@ impl Duty for RemoveDuty {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Engine;
+
+    /// Once a program that makes a producer for each request kept something of every one of them.
+    #[test]
+    fn producers_that_are_gone_are_forgotten() {
+        let engine = Engine::memory().expect("an engine in memory");
+        let send = |producer: &crate::Producer| producer.send("t", None, Some(b"value")).expect("it is queued");
+        let stays = engine.producer().expect("a producer");
+        send(&stays);
+        for _ in 0..1000 {
+            send(&engine.producer().expect("another"));
+        }
+        let cluster = engine.cluster().expect("it is open");
+        let drains = cluster.drains.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(drains.len() < 10, "{} producers are remembered", drains.len());
+        assert_eq!(drains.iter().filter(|drain| drain.strong_count() > 0).count(), 1, "the one that is there");
     }
 }
