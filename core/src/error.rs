@@ -19,6 +19,7 @@ struct Inner {
     message: String,
     os_code: Option<i32>,
     damage: Option<Damage>,
+    has_holder: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -66,7 +67,14 @@ pub(crate) fn is_own_limit(os_code: Option<i32>) -> bool {
 impl Error {
     /// An error with a code and a sentence.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Error(Arc::new(Inner { code, message: message.into(), os_code: None, damage: None, source: None }))
+        Error(Arc::new(Inner {
+            code,
+            message: message.into(),
+            os_code: None,
+            damage: None,
+            has_holder: false,
+            source: None,
+        }))
     }
 
     /// An error that came from the operating system. `doing` says what was tried, and names the file.
@@ -91,6 +99,7 @@ impl Error {
             message: format!("{doing}: {source}"),
             os_code: source.raw_os_error(),
             damage: None,
+            has_holder: false,
             source: Some(Box::new(source)),
         }))
     }
@@ -111,6 +120,7 @@ impl Error {
             message,
             os_code: None,
             damage: Some(damage),
+            has_holder: false,
             source: None,
         }))
     }
@@ -118,6 +128,18 @@ impl Error {
     /// Of a topic that was there when somebody asked for it.
     pub(crate) fn topic_deleted(name: &str) -> Self {
         Self::new(ErrorCode::UnknownTopicOrPartition, format!("topic '{name}' was deleted"))
+    }
+
+    /// Of a lock that somebody has held for too long, whom the message names.
+    pub(crate) fn held(message: String) -> Self {
+        Error(Arc::new(Inner {
+            code: ErrorCode::RequestTimedOut,
+            message,
+            os_code: None,
+            damage: None,
+            has_holder: true,
+            source: None,
+        }))
     }
 
     /// The same error with its cause attached.
@@ -129,6 +151,7 @@ impl Error {
             message: inner.message.clone(),
             os_code: inner.os_code,
             damage: inner.damage.clone(),
+            has_holder: inner.has_holder,
             source: Some(Box::new(source)),
         }))
     }
@@ -156,6 +179,12 @@ impl Error {
     /// Which bytes are damaged, and where reading can go on, when that is the error.
     pub fn damage(&self) -> Option<&Damage> {
         self.0.damage.as_ref()
+    }
+
+    /// Whether it names a process that has held a lock for longer than `request.timeout.ms`: a `RequestTimedOut` that is not
+    /// the end of the time which the caller gave.
+    pub fn has_holder(&self) -> bool {
+        self.0.has_holder
     }
 
     /// Whether the same call may succeed later.

@@ -1,8 +1,11 @@
 //! A process that holds a lock is stopped: nobody takes it away, everybody says who it is.
 
 use std::path::Path;
+use std::time::Duration;
 
-use crate::other::Other;
+use klog::{Delivery, Engine, ErrorCode, OpenOptions};
+
+use crate::other::{Other, STUCK};
 
 const PATIENCE: &str = "request.timeout.ms=300";
 
@@ -66,6 +69,36 @@ fn a_stopped_holder_of_a_partition_is_named_and_nothing_is_taken_from_it() {
 #[test]
 fn a_stopped_flusher_is_named_and_nothing_is_taken_from_it() {
     stopped("klog.lock=futex", "flush-begun", "append durable 0 7 1", "append durable 0 8 1");
+}
+
+/// Once a wait with an end of its own never named whom it waited for, and whoever asked again and again waited for ever.
+#[test]
+fn whoever_waits_for_a_time_of_its_own_is_told_of_a_stopped_flusher_too() {
+    let root = tempfile::tempdir().unwrap();
+    make(root.path(), "klog.lock=futex");
+    let open = |patience| OpenOptions::new().set("request.timeout.ms", patience).unwrap().open(root.path()).unwrap();
+    let send =
+        |engine: &Engine| -> Delivery { engine.producer().unwrap().send("durable", None, Some(b"beside")).unwrap() };
+    let (patient, hasty) = (open("3600000"), open("300"));
+    for engine in [&patient, &hasty] {
+        send(engine).result().unwrap();
+    }
+    let mut holder = Other::opened(root.path(), &[]);
+    holder.does("stop flush-begun 1");
+    holder.tell("append durable 0 7 1");
+    holder.stops_at("flush-begun");
+    let error = send(&patient).result_within(Duration::from_millis(10)).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::RequestTimedOut);
+    assert!(!error.has_holder(), "it has not waited for long: {error}");
+    let delivery = send(&hasty);
+    for timeout in [STUCK, Duration::from_millis(10)] {
+        let error = delivery.result_within(timeout).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::RequestTimedOut);
+        assert!(error.has_holder() && error.message().contains(&format!("process {} ", holder.id())), "{error}");
+    }
+    holder.goes_on();
+    assert!(holder.line().unwrap().starts_with("ok"));
+    delivery.result().unwrap();
 }
 
 #[test]

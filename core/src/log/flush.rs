@@ -50,8 +50,8 @@ impl Log {
     /// # Errors
     /// `KafkaStorageError` when this or an earlier flush failed: then nothing appended since the last good one counts as
     /// durable, and the log takes no more appends. `OffsetOutOfRange` when the log was cut below `offset` meanwhile.
-    /// `RequestTimedOut` when another flusher is silent beyond `deadline`
-    /// (monotonic time; `None` waits as long as for any lock), naming it.
+    /// `RequestTimedOut` when another flusher is silent for as long as one waits for any lock, naming it, or beyond `deadline`
+    /// (monotonic time).
     pub fn flush(&self, offset: Offset, deadline: Option<Duration>) -> Result<()> {
         loop {
             if self.block.flushed() >= offset {
@@ -108,13 +108,14 @@ impl Log {
         }
         let now = member.now();
         let held_ns = now.saturating_sub(block.flushing_since());
-        let is_over = match deadline {
-            Some(deadline) => u128::from(now) >= deadline.as_nanos(),
-            None => holder != token && held_ns >= in_ns(member.patience()),
-        };
-        if is_over {
+        // Whatever time the caller gives: one who asks again and again is told as well.
+        if holder != token && held_ns >= in_ns(member.patience()) {
             let what = format!("flushing {}", self.partition);
             return Err(member.refused(&what, Refused::TimedOut { holder: who, waited_ns: held_ns }));
+        }
+        if deadline.is_some_and(|deadline| u128::from(now) >= deadline.as_nanos()) {
+            let what = format!("{} is not flushed in time; it goes on nevertheless", self.partition);
+            return Err(Error::new(ErrorCode::RequestTimedOut, what));
         }
         Ok(None)
     }

@@ -47,7 +47,7 @@ impl Delivery {
     ///
     /// # Errors
     /// Why it was not appended; `KafkaStorageError` when it was and cannot be made durable. `RequestTimedOut` when another
-    /// process has kept a lock for longer than `request.timeout.ms`: the record may be appended all the same, and be there
+    /// process has kept a lock for longer than `request.timeout.ms` ([`Error::has_holder`]): the record may be appended all the same, and be there
     /// twice if it is sent again. `Locked` once this handle lost its place in the directory.
     pub fn result(&self) -> Result<RecordMetadata> {
         self.wait(None)
@@ -57,7 +57,7 @@ impl Delivery {
     /// partition's lock as long as `request.timeout.ms` says.
     ///
     /// # Errors
-    /// Those of [`result`](Self::result), and `RequestTimedOut`: the record may still be delivered.
+    /// Those of [`result`](Self::result), and `RequestTimedOut` when the time is over: the record may still be delivered.
     pub fn result_within(&self, timeout: Duration) -> Result<RecordMetadata> {
         self.wait(Some(timeout))
     }

@@ -255,12 +255,9 @@ impl Member {
             Refused::TimedOut { holder, waited_ns } => {
                 let who = holder.map_or("a handle that is unknown".into(), |holder| self.describe(holder));
                 let waited = Duration::from_nanos(waited_ns);
-                Error::new(
-                    ErrorCode::RequestTimedOut,
-                    format!(
-                        "{what}: {who} has held the lock for {waited:.1?} or longer and is alive, perhaps stopped; nothing was taken from it"
-                    ),
-                )
+                Error::held(format!(
+                    "{what}: {who} has held the lock for {waited:.1?} or longer and is alive, perhaps stopped; nothing was taken from it"
+                ))
             }
         }
     }
