@@ -7,11 +7,11 @@
  *     negative KLOG_E_ code; a positive one would be a notice, and no error. Its
  *     last parameter is `klog_error **error`; it may be NULL. On entry *error is
  *     overwritten, never read: NULL on success, on failure an object that the
- *     caller frees. KLOG_E_TIMED_OUT and KLOG_E_INTERRUPTED are ordinary life, say
- *     all there is to say, and leave it NULL. Any function may answer
- *     KLOG_E_INVALID for an argument, KLOG_E_CLOSED, KLOG_E_FORKED, KLOG_E_IO,
- *     KLOG_E_CORRUPT, KLOG_E_FULL or KLOG_E_PANIC; what else it may answer is said
- *     with it.
+ *     caller frees. KLOG_E_TIMED_OUT of the call's own timeout_ms and
+ *     KLOG_E_INTERRUPTED are ordinary life, say all there is to say, and leave it
+ *     NULL. Any function may answer KLOG_E_INVALID for an argument, KLOG_E_CLOSED,
+ *     KLOG_E_FORKED, KLOG_E_IO, KLOG_E_CORRUPT, KLOG_E_FULL or KLOG_E_PANIC; what
+ *     else it may answer is said with it.
  *  2. Handles. X_open/X_new give one handle, X_free takes it back; X_free(NULL)
  *     does nothing. Handles keep what they need alive, so any order of frees is
  *     legal. X_close, where there is one, is the orderly stop that can report an
@@ -36,8 +36,9 @@
  *     child at the next call, without what was queued; a consumer, and everything
  *     of a ":memory:" engine, answers KLOG_E_FORKED, and from the eighth nested
  *     fork on everything does. X_free in the child touches no file of the parent's.
- *     Whoever has held a lock for longer than "request.timeout.ms" is named by an
- *     error; nothing is taken from a process that lives.
+ *     Another process that has held a lock for longer than "request.timeout.ms"
+ *     ends a call that wants it with KLOG_E_TIMED_OUT, and *error names it; nothing
+ *     is taken from a process that lives.
  *  7. Durability. With "acks" all, the default, a record is acknowledged when its
  *     topic's "klog.durability" is kept: fsync, the default, when the disk has it,
  *     which survives a power cut; os, when the system has it, which survives the
@@ -69,7 +70,8 @@ typedef enum {
   KLOG_E_INVALID = -1,
   /** Unknown configuration key, or a bad value. */
   KLOG_E_CONFIG = -2,
-  /** Not done within timeout_ms; nothing was undone. */
+  /** Not done within timeout_ms, or another process has held a lock for longer
+   *  than "request.timeout.ms", and *error names it; nothing was undone. */
   KLOG_E_TIMED_OUT = -3,
   /** klog_consumer_wakeup() was called. */
   KLOG_E_INTERRUPTED = -5,
@@ -656,9 +658,11 @@ KLOG_API klog_status klog_producer_send_wait(klog_producer *producer,
 
 /** Take up to capacity reports of messages that klog_producer_send() queued, in
  *  the order of sending, waiting for the first. *count is how many; none in time
- *  is KLOG_OK and 0. A report that nobody takes costs little and holds nothing
- *  up; of more than a million the oldest are dropped. A closed producer gives
- *  the reports that are left, then KLOG_E_CLOSED. */
+ *  is KLOG_OK and 0. KLOG_E_TIMED_OUT names who keeps the first from being
+ *  acknowledged (rule 6); its report is still to come. A report that nobody
+ *  takes costs little and holds nothing up; of more than a million the oldest
+ *  are dropped. A closed producer gives the reports that are left, then
+ *  KLOG_E_CLOSED. */
 KLOG_API klog_status klog_producer_poll(klog_producer *producer,
                                         int32_t timeout_ms,
                                         klog_delivery *out,

@@ -128,8 +128,9 @@ pub(crate) unsafe fn enter(
         }
     };
     let status = failure.status;
-    // These are ordinary life and say all there is to say; a loop over them asks for no memory.
-    let says_it_all = matches!(status, KLOG_E_TIMED_OUT | KLOG_E_INTERRUPTED);
+    // These are ordinary life and say all there is to say, but for whom one waits; a loop over them asks for no memory.
+    let has_holder = failure.cause.as_ref().is_some_and(klog::Error::has_holder);
+    let says_it_all = matches!(status, KLOG_E_TIMED_OUT | KLOG_E_INTERRUPTED) && !has_holder;
     if !error.is_null() && !says_it_all {
         let object = Box::into_raw(Box::new(klog_error::new(failure)));
         // SAFETY: as above.

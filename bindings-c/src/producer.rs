@@ -79,7 +79,7 @@ impl klog_producer {
             if done.is_empty() && most > 0 {
                 alive?; // what was known before the end was told
                 if !deadline.is_over() {
-                    done.extend(reports.wait(deadline));
+                    done.extend(reports.wait(deadline)?);
                 }
             }
             if !done.is_empty() || most == 0 || deadline.is_over() {
@@ -200,8 +200,9 @@ fn set_next<'p>(places: &mut impl Iterator<Item = &'p mut MaybeUninit<klog_deliv
 }
 
 /// Take up to capacity reports of messages that klog_producer_send() queued, in the order of sending, waiting for the first.
-/// *count is how many; none in time is KLOG_OK and 0. A report that nobody takes costs little and holds nothing up; of more
-/// than a million the oldest are dropped. A closed producer gives the reports that are left, then KLOG_E_CLOSED.
+/// *count is how many; none in time is KLOG_OK and 0. KLOG_E_TIMED_OUT names who keeps the first from being acknowledged
+/// (rule 6); its report is still to come. A report that nobody takes costs little and holds nothing up; of more than a
+/// million the oldest are dropped. A closed producer gives the reports that are left, then KLOG_E_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn klog_producer_poll(
     producer: *mut klog_producer,

@@ -78,18 +78,24 @@ impl Reports {
 
     /// Waits, for a while, until something is sent, or until it is known what became of what was sent first; takes its
     /// report in that case.
-    pub(crate) fn wait(&self, deadline: Deadline) -> Option<klog_delivery> {
+    ///
+    /// # Errors
+    /// Of a lock that another process has held for too long.
+    pub(crate) fn wait(&self, deadline: Deadline) -> klog::Result<Option<klog_delivery>> {
         let longest = deadline.left().unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
         let queue = self.queue();
         let Some(Report { tag, delivery: first }) = queue.reports.front().cloned() else {
             drop(self.filled.wait_timeout(queue, longest));
-            return None;
+            return Ok(None);
         };
         let removed = queue.removed;
         drop(queue);
         let result = result_by(&first, deadline);
-        if result.as_ref().is_err_and(|error| error.code() == ErrorCode::RequestTimedOut) {
-            return None;
+        match result {
+            // The wait timed out, and not the append.
+            Err(error) if error.has_holder() && !first.is_done() => return Err(error),
+            Err(error) if error.code() == ErrorCode::RequestTimedOut => return Ok(None),
+            _ => {}
         }
         // Taken even where the engine does not call it done: a record that cannot become durable never is.
         let mut queue = self.queue();
@@ -97,7 +103,7 @@ impl Reports {
         if is_first {
             drop(queue.remove_first(1));
         }
-        is_first.then(|| delivery(tag, result))
+        Ok(is_first.then(|| delivery(tag, result)))
     }
 }
 

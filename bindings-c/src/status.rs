@@ -19,7 +19,8 @@ pub enum klog_status_code {
     KLOG_E_INVALID = -1,
     /// Unknown configuration key, or a bad value.
     KLOG_E_CONFIG = -2,
-    /// Not done within timeout_ms; nothing was undone.
+    /// Not done within timeout_ms, or another process has held a lock for longer than "request.timeout.ms", and *error names
+    /// it; nothing was undone.
     KLOG_E_TIMED_OUT = -3,
     /// klog_consumer_wakeup() was called.
     KLOG_E_INTERRUPTED = -5,

@@ -130,6 +130,11 @@ fn other_processes() {
     check("process");
 }
 
+#[test]
+fn a_process_that_holds_a_lock_for_too_long_is_named() {
+    check("held");
+}
+
 /// A campaign asks for more of them, at other moments: `KLOG_TEST_FORKS=1000 KLOG_TEST_SEED=2`. The seed of a run that fails is
 /// the last argument of the program, which is shown.
 #[test]
