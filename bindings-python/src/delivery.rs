@@ -57,6 +57,9 @@ impl Delivery {
             match py.detach(|| self.delivery.result_within(slice)) {
                 // The wait timed out, and not the append.
                 Err(error) if error.code() == ErrorCode::RequestTimedOut && !self.delivery.is_done() => {
+                    if error.has_holder() {
+                        return Err(Failure::TimedOut(raise(py, &error)));
+                    }
                     py.check_signals().map_err(Failure::Raised)?;
                 }
                 // A signal ended the wait: that says nothing of the record.

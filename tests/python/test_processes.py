@@ -3,12 +3,14 @@ what programs do to their descriptors."""
 
 import copy
 import fcntl
+import mmap
 import multiprocessing
 import os
 import pickle
 import signal
 import struct
 import subprocess
+import time
 
 import klog
 import pytest
@@ -455,6 +457,36 @@ thread.join()
         waiting.go_on()
         assert waiting.output() == ""
         assert [record.value for record in engine.read("held")] == [b"one", b"three"]
+
+
+def hold_flush_lock(path, slot):
+    """Holds the flush lock of the first partition in the name of whoever has the slot, as one that was stopped inside."""
+    with open(path / ".klog.shm", "r+b") as file:
+        memory = mmap.mmap(file.fileno(), 0)
+    (state,) = struct.unpack_from("=I", memory, 4096 + slot * 64 + 4)
+    block = 69632 + 256  # behind that of the metadata
+    struct.pack_into("=Q", memory, block + 176, time.monotonic_ns())
+    struct.pack_into("=I", memory, block + 136, (state & 0x7FFFF) << 12 | slot + 1)
+    return lambda: struct.pack_into("=I", memory, block + 136, 0)
+
+
+def test_a_result_names_a_stopped_process_that_keeps_the_record_from_being_durable(path):
+    # Once it asked again every 100 ms, and waited for ever.
+    called = []
+    with klog.open(path, config={"request.timeout.ms": 300}) as engine, klog.open(path) as stopped:
+        assert [handle.send("orders", b"one").result().offset for handle in (engine, stopped)] == [0, 1]
+        let_go = hold_flush_lock(path, 1)
+        delivery = engine.send("orders", b"two")
+        delivery.add_done_callback(called.append)
+        for wait, timeout in [(delivery.result, 60), (delivery.result, None), (delivery.exception, 0.2)]:
+            with pytest.raises(klog.TimeoutError, match=rf"process {os.getpid()} .*slot 1, has held the lock"):
+                wait(timeout)
+        assert called == [] and not delivery.done()
+        with pytest.raises(klog.TimeoutError, match="may still be delivered"):
+            stopped.send("orders", b"three").result(0)
+        let_go()
+        assert delivery.result().offset == 2
+        assert called == [delivery]
 
 
 PRODUCER = """

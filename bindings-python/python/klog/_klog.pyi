@@ -898,8 +898,8 @@ class Delivery:
         Raises:
             KlogError: Why it was not appended.
             StorageError: It was appended and cannot be made durable.
-            TimeoutError: Not acknowledged in time, or another process has kept a lock for longer than "request.timeout.ms"; it
-                may still be, and be there twice if it is sent again.
+            TimeoutError: Not acknowledged in time, or another process has held a lock for longer than "request.timeout.ms" and
+                is named; it may still be, and be there twice if it is sent again.
             ForkedError: The parent process sent it, and had not asked for its result.
         """
 
@@ -907,7 +907,8 @@ class Delivery:
         """Waits as `result` does, and returns why the record was not delivered; None when it was.
 
         Raises:
-            TimeoutError: Not acknowledged in time; it may still be.
+            TimeoutError: Not acknowledged in time, or another process has held a lock for longer than "request.timeout.ms" and
+                is named; it may still be.
         """
 
     def done(self) -> bool:
