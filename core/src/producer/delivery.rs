@@ -47,8 +47,8 @@ impl Delivery {
     ///
     /// # Errors
     /// Why it was not appended; `KafkaStorageError` when it was and cannot be made durable. `RequestTimedOut` when another
-    /// process has kept a lock for longer than `request.timeout.ms` ([`Error::has_holder`]): the record may be appended all the same, and be there
-    /// twice if it is sent again. `Locked` once this handle lost its place in the directory.
+    /// process has kept a lock for longer than `request.timeout.ms` ([`Error::has_holder`]): the record may be appended all the
+    /// same, and be there twice if it is sent again. `Locked` once this handle lost its place in the directory.
     pub fn result(&self) -> Result<RecordMetadata> {
         self.wait(None)
     }
