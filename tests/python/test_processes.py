@@ -431,12 +431,13 @@ import klog, sys, threading
 engine = klog.open(sys.argv[1], durability="os", config={"klog.lock": "ofd", "request.timeout.ms": 3600000})
 engine.send("held", b"one").result()
 engine.send("free", b"two").result()
-producer = engine.producer()
+producer = engine.producer(linger=3600)
+delivery = producer.send("held", b"three")
 print("ready", flush=True)
 sys.stdin.readline()
-thread = threading.Thread(target=lambda: producer.send("held", b"three").result())
+thread = threading.Thread(target=delivery.result, daemon=True)
 thread.start()
-while not producer.pending:
+while producer.pending:  # until the thread has begun to write it
     pass
 print("sending", flush=True)
 sys.stdin.readline()
