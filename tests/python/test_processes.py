@@ -1,6 +1,7 @@
 """Several processes in one directory: handles that are sent to another process, pools of workers, readers beside writers, and
 what programs do to their descriptors."""
 
+import contextlib
 import copy
 import fcntl
 import mmap
@@ -10,6 +11,7 @@ import pickle
 import signal
 import struct
 import subprocess
+import threading
 import time
 
 import klog
@@ -363,18 +365,38 @@ def sends_with_locks_held(program, script, path):
     return waiting, holder
 
 
+@contextlib.contextmanager
+def signals_until_told(waiting, number):
+    """Sends a signal again and again: one that comes just before a wait for a lock is served when that ends."""
+    told = threading.Event()
+
+    def send():
+        while not told.wait(0.01):
+            waiting.signal(number)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        told.set()
+        thread.join()
+
+
 def test_a_handler_may_use_the_handles_whose_wait_for_a_lock_it_interrupts(path, program):
     # Once a handler ran with the locks of the interrupted call held, and hung on them.
     script = """
-import klog, os, signal, sys
+import klog, os, signal, sys, threading
 engine = klog.open(sys.argv[1], durability="os", config={"klog.lock": "ofd"})
-producer = engine.producer()
+producer = engine.producer(linger=3600)  # nobody but this thread writes
 producer.send("orders", b"one").result()
-handled = []
+handled, turn = [], threading.Lock()
 
 def handle(*_):
+    if not turn.acquire(blocking=False):
+        return
     if not producer.pending:  # it does not wait yet
-        print("early", flush=True)
+        turn.release()
         return
     handled.append(producer.pending)
     print("handled", flush=True)
@@ -388,10 +410,8 @@ print("sending", flush=True)
 print(producer.send("orders", b"two").result().offset, handled, flush=True)
 """
     waiting, holder = sends_with_locks_held(program, script, path)
-    waiting.signal(signal.SIGUSR1)
-    while (said := waiting.line()) == "early":
-        waiting.signal(signal.SIGUSR1)
-    assert said == "handled"
+    with signals_until_told(waiting, signal.SIGUSR1):
+        assert waiting.line() == "handled"
     os.close(holder)
     waiting.go_on()
     assert waiting.line() == "1 [1, 2]"
@@ -400,22 +420,30 @@ print(producer.send("orders", b"two").result().offset, handled, flush=True)
 
 def test_ctrl_c_ends_the_wait_for_a_lock_of_a_stopped_process(path, program):
     script = """
-import klog, sys
+import klog, signal, sys, threading
 engine = klog.open(sys.argv[1], durability="os", config={"klog.lock": "ofd"})
-engine.send("orders", b"one").result()
+producer = engine.producer(linger=3600)  # nobody but this thread writes
+producer.send("orders", b"one").result()
+turn = threading.Lock()
+
+def interrupt(*_):
+    if turn.acquire(blocking=False):
+        raise KeyboardInterrupt
+
+signal.signal(signal.SIGINT, interrupt)
 print("ready", flush=True)
 try:
     sys.stdin.readline()
     print("sending", flush=True)
-    engine.send("orders", b"more").result()
+    producer.send("orders", b"more").result()
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 sys.stdin.readline()
-engine.send("orders", b"afterwards").result()
+producer.send("orders", b"afterwards").result()
 """
     waiting, holder = sends_with_locks_held(program, script, path)
-    waiting.signal(signal.SIGINT)
-    assert waiting.line() == "interrupted"
+    with signals_until_told(waiting, signal.SIGINT):
+        assert waiting.line() == "interrupted"
     os.close(holder)
     waiting.go_on()
     assert waiting.output() == ""
