@@ -70,8 +70,15 @@ fn the_architecture_page_shows_the_same_layers() {
 
 #[test]
 fn only_the_lowest_module_speaks_to_the_operating_system() {
-    let forbidden =
-        ["std::fs::", "std::time::Instant", "SystemTime::now", "std::thread::sleep", "libc::pwrite", "libc::open"];
+    let forbidden = [
+        "std::fs::",
+        "std::time::Instant",
+        "SystemTime::now",
+        "std::thread::sleep",
+        "libc::pwrite",
+        "libc::open",
+        "rustix::",
+    ];
     for (name, text) in texts(&[".rs"]).iter().filter(|(name, _)| name.starts_with("core/src/")) {
         if name.starts_with("core/src/sys/") {
             continue;

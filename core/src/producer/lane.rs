@@ -309,6 +309,7 @@ impl Lane {
     ///
     /// # Errors
     /// `Interrupted`.
+    #[inline]
     pub(super) fn write(&self, write: impl Fn(&Lane) -> Result<()>) -> Result<()> {
         while let Err(interrupted) = write(self) {
             debug_assert_eq!(interrupted.code(), ErrorCode::Interrupted);
@@ -326,6 +327,7 @@ impl Lane {
     ///
     /// # Errors
     /// `Interrupted`: a part of it may be queued still.
+    #[inline]
     pub(super) fn write_all(&self) -> Result<()> {
         let _in_order = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut queue = self.queue();
@@ -370,6 +372,7 @@ impl Lane {
 
     /// Appends a batch, and settles what became of it whether that succeeds or not. Gives its buffer back. One that did not
     /// get as far as the lock stays.
+    #[inline]
     fn append(&self, mut batch: EncodedBatch) -> Result<BatchBuilder> {
         match self.cluster.append(&self.partition, Batch::Encoded(&mut batch.bytes)) {
             Err(error) if error.code() == ErrorCode::Interrupted => {

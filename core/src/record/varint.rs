@@ -23,7 +23,7 @@ pub fn write_uvarint(out: &mut Vec<u8>, value: u32) {
 }
 
 #[inline]
-fn write_u64(out: &mut Vec<u8>, mut value: u64) {
+fn write_u64(out: &mut Vec<u8>, value: u64) {
     // Nearly every number of a record is below one of these.
     if value < 0x80 {
         return out.push(value as u8);
@@ -31,6 +31,11 @@ fn write_u64(out: &mut Vec<u8>, mut value: u64) {
     if value < 0x4000 {
         return out.extend_from_slice(&[value as u8 | 0x80, (value >> 7) as u8]);
     }
+    write_longer(out, value);
+}
+
+#[cold]
+fn write_longer(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

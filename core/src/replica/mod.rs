@@ -91,6 +91,7 @@ impl Replica {
     }
 
     /// Appends a batch; see [`Log::append`]. Visible at once where the topic's durability is `os`.
+    #[inline]
     pub fn append(&self, batch: Batch<'_>) -> Result<Appended> {
         self.check_exists()?;
         let appended = self.log.append(batch)?;
@@ -125,6 +126,16 @@ impl Replica {
             Need::Visible => visible >= end,
             Need::Durable => durable >= end,
         }
+    }
+
+    /// Whether everything below `end` is as `need` asks by the topic's settings, and the engine is open, so that nothing is left
+    /// to [`wait`](Self::wait) for.
+    pub fn is_settled(&self, end: Offset, need: Need) -> bool {
+        let (visible, durable) = self.reached();
+        let is_shown = need == Need::Visible && self.log.durability() == Durability::Os;
+        let reached = if is_shown { visible } else { visible.min(durable) };
+        // After the words: they are somebody else's once it has ended.
+        reached >= end && !self.has_ended()
     }
 
     /// How far it is visible, and durable.

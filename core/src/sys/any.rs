@@ -200,6 +200,7 @@ impl File for AnyFile {
         either!(self, AnyFile, it => it.read_at(buffer, position))
     }
 
+    #[inline]
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
         either!(self, AnyFile, it => it.write_at(bytes, position))
     }

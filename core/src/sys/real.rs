@@ -213,8 +213,11 @@ impl File for RealFile {
     }
 
     // Not asked whose the descriptor is: that takes a third as long as the write. Whoever holds one for long asks now and then.
+    // The kernel's call and not the C library's: that spends another 20 ns on threads that are cancelled inside, and each
+    // frame between a record and the kernel costs 8 on the way back.
+    #[inline]
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
-        self.file.write_at(bytes, position)
+        Ok(rustix::io::pwrite(&*self.file, bytes, position)?)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -9,6 +9,7 @@ use super::{Disk, File, Open};
 ///
 /// # Errors
 /// The first error of the system; how much was written before it is not known to the caller.
+#[inline]
 pub fn write_all_at(file: &impl File, mut bytes: &[u8], mut position: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write_at(bytes, position) {
