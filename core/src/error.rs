@@ -168,7 +168,7 @@ impl Error {
 
     /// Whether another process is in the way, or this one's own limits: nothing is the worse, and it may be done later.
     pub(crate) fn may_pass(&self) -> bool {
-        self.code() == ErrorCode::RequestTimedOut || is_own_limit(self.os_code())
+        matches!(self.code(), ErrorCode::RequestTimedOut | ErrorCode::Interrupted) || is_own_limit(self.os_code())
     }
 
     /// `errno` of the system call that failed, when one did.

@@ -1,9 +1,12 @@
 //! A process that holds a lock is stopped: nobody takes it away, everybody says who it is.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use klog::{Delivery, Engine, ErrorCode, OpenOptions};
+use klog::{ConfigResource, Delivery, Engine, ErrorCode, OpenOptions, ProducerConfig, Start};
 
 use crate::other::{Other, STUCK};
 
@@ -99,6 +102,143 @@ fn whoever_waits_for_a_time_of_its_own_is_told_of_a_stopped_flusher_too() {
     holder.goes_on();
     assert!(holder.line().unwrap().starts_with("ok"));
     delivery.result().unwrap();
+}
+
+/// An engine that waits for a stopped process longer than any of these tests takes.
+fn patient() -> OpenOptions {
+    OpenOptions::new().set("request.timeout.ms", "100000").unwrap()
+}
+
+/// One that stays stopped inside the lock of `written`.
+fn one_that_stops(dir: &Path, lock: &str) -> Other {
+    let mut holder = Other::opened(dir, &[lock]);
+    holder.does("stop locked 1");
+    holder.tell("append written 0 7 1");
+    holder.stops_at("locked");
+    holder
+}
+
+fn values(engine: &Engine, topic: &str, beginning: &str) -> Vec<String> {
+    let mut consumer = engine.consumer().unwrap();
+    consumer.assign(topic, 0, Start::Earliest).unwrap();
+    let mut all = Vec::new();
+    loop {
+        let batch = consumer.poll(Duration::ZERO).unwrap();
+        if batch.is_empty() {
+            return all;
+        }
+        let values = batch.iter().map(|record| String::from_utf8_lossy(record.value().unwrap()).into_owned());
+        all.extend(values.filter(|value| value.starts_with(beginning)));
+    }
+}
+
+/// Once the thread that writes what lingers waited there, and what lingered for all others with it.
+#[test]
+fn what_lingers_for_one_partition_does_not_wait_for_the_stopped_holder_of_another() {
+    for lock in ["klog.lock=futex", "klog.lock=ofd"] {
+        let root = tempfile::tempdir().unwrap();
+        make(root.path(), lock);
+        let engine = patient().open(root.path()).unwrap();
+        let producer = engine.producer_with(ProducerConfig { linger_ms: 1, ..ProducerConfig::default() }).unwrap();
+        for topic in ["written", "durable"] {
+            producer.send(topic, None, Some(b"before")).unwrap().result().unwrap();
+        }
+        let mut holder = one_that_stops(root.path(), lock);
+        let kept: Vec<_> = (0..3)
+            .map(|number| producer.send("written", None, Some(format!("kept {number}").as_bytes())).unwrap())
+            .collect();
+        let mut consumer = engine.consumer().unwrap();
+        consumer.assign("durable", 0, Start::Latest).unwrap();
+        for number in 0..20 {
+            let value = format!("free {number}");
+            let delivery = producer.send("durable", None, Some(value.as_bytes())).unwrap();
+            // Nobody asks for it: only the thread writes it, and the consumer flushes.
+            let got = consumer.poll_records(STUCK, 1).unwrap();
+            assert_eq!(got.get(0).unwrap().value(), Some(value.as_bytes()), "{lock}");
+            assert!(delivery.is_done(), "{lock}");
+        }
+        assert!(kept.iter().all(|delivery| !delivery.is_done()), "{lock}: nothing was taken from one that lives");
+        holder.goes_on();
+        assert!(holder.line().unwrap().starts_with("ok"));
+        for delivery in &kept {
+            delivery.result().unwrap();
+        }
+        assert_eq!(
+            values(&engine, "written", "kept"),
+            ["kept 0", "kept 1", "kept 2"],
+            "{lock}: each once, and in order"
+        );
+    }
+}
+
+#[test]
+fn whoever_waits_beside_a_stopped_holder_keeps_to_the_time_that_it_was_given() {
+    let root = tempfile::tempdir().unwrap();
+    make(root.path(), "klog.lock=futex");
+    let engine = patient().open(root.path()).unwrap();
+    let producer = engine.producer().unwrap();
+    producer.send("written", None, Some(b"before")).unwrap().result().unwrap();
+    let mut holder = one_that_stops(root.path(), "klog.lock=futex");
+    let delivery = producer.send("written", None, Some(b"kept")).unwrap();
+    for _ in 0..3 {
+        let error = delivery.result_within(Duration::from_millis(1)).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::RequestTimedOut);
+        assert!(!error.has_holder() && error.message().contains("not written yet"), "{error}");
+    }
+    holder.goes_on();
+    assert!(holder.line().unwrap().starts_with("ok"));
+    delivery.result().unwrap();
+    assert_eq!(values(&engine, "written", "kept"), ["kept"]);
+}
+
+/// Once a signal that came just before the wait, or that another thread's wait had swallowed, was served when that ended.
+#[test]
+fn whoever_waits_beside_a_stopped_holder_is_asked_between_the_slices_whether_it_wants_to_stop() {
+    let root = tempfile::tempdir().unwrap();
+    make(root.path(), "klog.lock=futex");
+    let wants_to_stop = Arc::new(AtomicBool::new(false));
+    let asked = wants_to_stop.clone();
+    let engine = patient().on_interrupt(move || asked.load(Ordering::SeqCst)).open(root.path()).unwrap();
+    let producer = engine.producer().unwrap();
+    producer.send("written", None, Some(b"before")).unwrap().result().unwrap();
+    let mut holder = one_that_stops(root.path(), "klog.lock=futex");
+    let deliveries: Vec<Delivery> = (0..3).map(|_| producer.send("written", None, Some(b"kept")).unwrap()).collect();
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = deliveries.iter().map(|delivery| scope.spawn(|| delivery.result())).collect();
+        // No signal comes, and all of them have to take turns.
+        wants_to_stop.store(true, Ordering::SeqCst);
+        for thread in waiting {
+            assert_eq!(thread.join().unwrap().unwrap_err().code(), ErrorCode::Interrupted);
+        }
+    });
+    wants_to_stop.store(false, Ordering::SeqCst);
+    holder.goes_on();
+    assert!(holder.line().unwrap().starts_with("ok"));
+    producer.flush().unwrap();
+    assert_eq!(values(&engine, "written", "kept"), ["kept", "kept", "kept"]);
+}
+
+/// `flush.messages` has an append wait for the flush lock when the batch is in the log.
+#[test]
+fn a_record_that_waits_for_a_stopped_flusher_is_appended_once() {
+    let root = tempfile::tempdir().unwrap();
+    make(root.path(), "klog.lock=futex");
+    let engine = OpenOptions::new().set("request.timeout.ms", "300").unwrap().open(root.path()).unwrap();
+    let change = BTreeMap::from([("flush.messages".to_owned(), Some("1".to_owned()))]);
+    engine.admin().alter_configs(&ConfigResource::Topic("durable".into()), &change).unwrap();
+    let producer = engine.producer().unwrap();
+    producer.send("durable", None, Some(b"before")).unwrap().result().unwrap();
+    let mut holder = Other::opened(root.path(), &[]);
+    holder.does("stop flush-begun 1");
+    holder.tell("append durable 0 7 1");
+    holder.stops_at("flush-begun");
+    let began = Instant::now();
+    let error = producer.send("durable", None, Some(b"once")).unwrap().result().unwrap_err();
+    assert!(error.has_holder() && began.elapsed() >= Duration::from_millis(100), "{error}");
+    holder.goes_on();
+    assert!(holder.line().unwrap().starts_with("ok"));
+    producer.send("durable", None, Some(b"after")).unwrap().result().unwrap();
+    assert_eq!(values(&engine, "durable", "once"), ["once"]);
 }
 
 #[test]

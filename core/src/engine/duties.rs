@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::config::Threads;
+use crate::shm::Slices;
 use crate::sys::{Clock, Sys, Wait};
 
 /// After how long what could not be done is tried again, where that may help.
@@ -22,7 +23,8 @@ pub(super) const AGAIN: Duration = Duration::from_secs(1);
 
 /// Something that is to be done at a time.
 pub(crate) trait Duty: Send + Sync {
-    /// Does it; returns after how long it is to be done again, if at all.
+    /// Does it; returns after how long it is to be done again, if at all. What waits for others in it is `Interrupted` soon: the
+    /// next duty is not theirs.
     fn perform(&self) -> Option<Duration>;
 }
 
@@ -146,7 +148,7 @@ impl Duties {
         };
         while let Some(duty) = self.take_due() {
             // One that panics is not done again; the others are none the worse. The logs survive a death at any instruction.
-            let again = catch_unwind(AssertUnwindSafe(|| duty.perform())).unwrap_or(None);
+            let again = catch_unwind(AssertUnwindSafe(|| Slices::default().within(|| duty.perform()))).unwrap_or(None);
             if let Some(again) = again
                 && !self.stopping.load(Ordering::Acquire)
             {

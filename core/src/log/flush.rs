@@ -14,7 +14,7 @@ use super::tail::invalid;
 use super::{Log, Slot};
 use crate::error::{Error, ErrorCode, Result, is_own_limit};
 use crate::segment::{FileKind, Found, Scanner, Suffix, file_name};
-use crate::shm::{Commit, Dirty, Failure, Operation, Refused, SlotToken, State, in_ns};
+use crate::shm::{Commit, Dirty, Failure, Operation, Refused, SlotToken, State, in_ns, is_sliced};
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, File, Open, Wait};
@@ -96,8 +96,8 @@ impl Log {
         }
         let is_interrupted = !member.park(block.flush_sequence(), sequence, LONGEST_WAIT);
         let has_lasted = member.now().saturating_sub(block.flushing_since()) >= in_ns(LONGEST_WAIT);
-        if is_interrupted && has_lasted {
-            return Err(Error::new(ErrorCode::Interrupted, "a signal interrupted the wait for a flush"));
+        if (is_interrupted || is_sliced()) && has_lasted {
+            return Err(Error::new(ErrorCode::Interrupted, "the wait for a flush was interrupted"));
         }
         if block.flusher() != holder || block.flush_sequence().load(Ordering::SeqCst) != sequence {
             return Ok(None);

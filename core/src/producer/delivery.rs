@@ -53,8 +53,7 @@ impl Delivery {
         self.wait(None)
     }
 
-    /// As [`result`](Self::result), for at most `timeout`; where its batch is still to be written, that waits for the
-    /// partition's lock as long as `request.timeout.ms` says.
+    /// As [`result`](Self::result), for at most `timeout`, and 50 ms where another process keeps the partition's lock.
     ///
     /// # Errors
     /// Those of [`result`](Self::result), and `RequestTimedOut` when the time is over: the record may still be delivered.
@@ -70,16 +69,21 @@ impl Delivery {
         if lane.generation != generation() {
             return self.result_in_child();
         }
+        let deadline = timeout.and_then(|timeout| lane.partition.now().checked_add(timeout));
         if matches!(self.cell.fate(), Fate::Queued) {
-            lane.write(Lane::write_all)?;
+            let is_over = || deadline.is_some_and(|deadline| lane.partition.now() >= deadline);
+            lane.write(Lane::write_all, || !matches!(self.cell.fate(), Fate::Queued) || is_over())?;
         }
         match self.cell.fate() {
             Fate::Failed(error) => Err(error),
+            Fate::Queued if deadline.is_some_and(|deadline| lane.partition.now() >= deadline) => {
+                let what = "another process keeps the partition's lock; the record is not written yet, and may still be delivered";
+                Err(Error::new(ErrorCode::RequestTimedOut, what))
+            }
             Fate::Queued => {
                 Err(Error::new(ErrorCode::Closed, "the record was not written before its producer was closed"))
             }
             Fate::Written { base, next, append_time } => {
-                let deadline = timeout.and_then(|timeout| lane.partition.now().checked_add(timeout));
                 for need in lane.settings.need(lane.partition.log().durability()) {
                     lane.cluster.wait_for(&lane.partition, next, *need, deadline)?;
                 }

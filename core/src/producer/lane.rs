@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
 use super::{Delivery, ProducerRecord, Settings};
@@ -13,7 +13,8 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Appended, Batch};
 use crate::record::{BatchBuilder, BatchOptions, Codec};
 use crate::replica::Replica;
-use crate::sys::generation;
+use crate::shm::Slices;
+use crate::sys::{Wait, generation};
 use crate::types::{Offset, TimestampMs};
 
 /// The batches of one producer on their way into one partition.
@@ -22,7 +23,7 @@ pub(super) struct Lane {
     pub(super) partition: Arc<Replica>,
     pub(super) settings: Settings,
     queue: Mutex<Queue>,
-    /// Held while batches are written, so that they are in order.
+    /// Held while batches are written, so that they are in order; for no longer than a slice of a wait.
     writing: Mutex<()>,
     lingers: AtomicBool,
     /// The offset behind everything that was written.
@@ -37,7 +38,7 @@ pub(super) struct Lane {
 struct Queue {
     open: Option<OpenBatch>,
     full: VecDeque<OpenBatch>,
-    /// One that was about to be written when a signal interrupted the wait for the partition's lock. It comes first.
+    /// One that was about to be written when the wait for the partition's lock was interrupted. It comes first.
     stalled: Option<EncodedBatch>,
     /// The last batch's buffer, to use again.
     spare: Option<BatchBuilder>,
@@ -56,7 +57,15 @@ struct EncodedBatch {
     records: usize,
     cell: Arc<Cell>,
     counted: i64,
+    /// How long it has waited for the partition's lock.
+    wait: Slices,
 }
+
+/// After how long a thread tries again that could not have the lock in a slice: others of the process have their turn.
+const PAUSE: Duration = Duration::from_millis(1);
+/// The same for what lingers, whose thread has others to serve; and where another thread is writing.
+const LINGER_AGAIN: Duration = Duration::from_millis(50);
+const LINGER_SOON: Duration = Duration::from_millis(2);
 
 const QUEUED: u32 = 0;
 const WRITTEN: u32 = 1;
@@ -218,9 +227,9 @@ impl Lane {
         let delivery = Delivery::new(open.cell.clone(), index, timestamp.0);
         drop(queue);
         if self.settings.linger.is_zero() || self.queued.load(Ordering::Relaxed) > self.settings.buffer_memory {
-            self.write(Lane::write_all)?;
+            self.write(Lane::write_all, || false)?;
         } else if is_full {
-            self.write(Lane::write_full)?;
+            self.write(Lane::write_full, || false)?;
         }
         if is_first && !self.settings.linger.is_zero() {
             self.linger();
@@ -304,23 +313,45 @@ impl Lane {
         }
     }
 
-    /// Writes by one of the functions below. When a signal interrupts that, the program is asked, with no lock held, whether
-    /// it wants to stop; what is queued stays queued then.
+    /// Writes by one of the functions below, or until enough is done. Between the slices of a wait for the partition's lock, with
+    /// no lock held, the program is asked whether it wants to stop; what is queued stays queued then.
     ///
     /// # Errors
     /// `Interrupted`.
     #[inline]
-    pub(super) fn write(&self, write: impl Fn(&Lane) -> Result<()>) -> Result<()> {
+    pub(super) fn write(&self, write: impl Fn(&Lane) -> Result<()>, is_enough: impl Fn() -> bool) -> Result<()> {
         while let Err(interrupted) = write(self) {
             debug_assert_eq!(interrupted.code(), ErrorCode::Interrupted);
             self.cluster.ask_after_signal()?;
+            if is_enough() {
+                break;
+            }
+            self.pause();
         }
         Ok(())
     }
 
     /// Writes everything that is queued, whatever signals come.
     pub(super) fn write_in_any_case(&self) {
-        while self.write_all().is_err() {}
+        while self.write_all().is_err() {
+            self.pause();
+        }
+    }
+
+    #[cold]
+    fn pause(&self) {
+        self.cluster.sys.wait.wait(&AtomicU32::new(0), 0, PAUSE);
+    }
+
+    /// Writes everything that is queued, for a thread that has other lanes to serve: after how long it is to come again, if
+    /// something is left.
+    fn write_lingering(&self) -> Option<Duration> {
+        let _in_order = match self.writing.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Some(LINGER_SOON),
+        };
+        self.write_open().is_err().then_some(LINGER_AGAIN)
     }
 
     /// Writes everything that is queued, the open batch included.
@@ -330,6 +361,12 @@ impl Lane {
     #[inline]
     pub(super) fn write_all(&self) -> Result<()> {
         let _in_order = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write_open()
+    }
+
+    /// As [`write_all`](Self::write_all), by whoever has the turn.
+    #[inline]
+    fn write_open(&self) -> Result<()> {
         let mut queue = self.queue();
         if let Some(open) = queue.open.take_if(|open| !open.builder.is_empty()) {
             queue.full.push_back(open);
@@ -344,6 +381,7 @@ impl Lane {
     }
 
     /// Writes the batches of the queue that are full, one after the other. Records may be queued meanwhile.
+    #[inline]
     fn write_from<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> Result<()> {
         if let Some(stalled) = queue.stalled.take() {
             drop(queue);
@@ -357,7 +395,9 @@ impl Lane {
             let options = BatchOptions { compression: self.settings.compression, ..BatchOptions::default() };
             let records = builder.count() as usize;
             let buffer = match builder.finish(&options) {
-                Ok(bytes) => Some(self.append(EncodedBatch { bytes, records, cell, counted })?),
+                Ok(bytes) => {
+                    Some(self.append(EncodedBatch { bytes, records, cell, counted, wait: Slices::default() })?)
+                }
                 Err(error) => {
                     let refused = Error::new(ErrorCode::InvalidRecord, error.to_string()).caused_by(error);
                     self.settle(&cell, counted, Err(refused));
@@ -374,7 +414,8 @@ impl Lane {
     /// get as far as the lock stays.
     #[inline]
     fn append(&self, mut batch: EncodedBatch) -> Result<BatchBuilder> {
-        match self.cluster.append(&self.partition, Batch::Encoded(&mut batch.bytes)) {
+        let EncodedBatch { bytes, wait, .. } = &mut batch;
+        match wait.within(|| self.cluster.append(&self.partition, Batch::Encoded(bytes))) {
             Err(error) if error.code() == ErrorCode::Interrupted => {
                 self.queue().stalled = Some(batch);
                 Err(error)
@@ -417,7 +458,8 @@ impl Duty for LingerDuty {
     fn perform(&self) -> Option<Duration> {
         let lane = self.lane.upgrade()?;
         lane.lingers.store(false, Ordering::Relaxed); // see `Lane::linger`
-        lane.write_in_any_case();
-        None
+        let again = lane.write_lingering()?;
+        // Whoever has sent something since has planned it.
+        (!lane.lingers.swap(true, Ordering::Relaxed)).then_some(again)
     }
 }

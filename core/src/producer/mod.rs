@@ -233,7 +233,7 @@ impl Producer {
         let state = self.state()?;
         let lanes = state.topic(topic)?;
         let lane = lanes.lane(state, partition)?;
-        lane.write(Lane::write_all)?; // what was sent before stays before
+        lane.write(Lane::write_all, || false)?; // what was sent before stays before
         let mut bytes = batch.to_vec();
         let appended = state.cluster.append(&lane.partition, Batch::Client(&mut bytes))?;
         for need in state.settings.need(lane.partition.log().durability()) {
@@ -253,7 +253,7 @@ impl Producer {
     /// The first failure of any record whose [`Delivery`] nobody has asked, and those of waiting.
     pub fn flush(&self) -> Result<()> {
         let state = self.state()?;
-        state.lanes().iter().try_for_each(|lane| lane.write(Lane::write_all))?;
+        state.lanes().iter().try_for_each(|lane| lane.write(Lane::write_all, || false))?;
         let mut result = state.take_failure();
         for lane in state.lanes() {
             for need in state.settings.need(lane.partition.log().durability()) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::config::Durability;
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Appended, Batch, Log};
+use crate::shm::Slices;
 use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Sys};
 use crate::types::{LeaderEpoch, Offset, TimestampMs};
@@ -100,11 +101,22 @@ impl Replica {
             self.raise_high_watermark();
             let unflushed = self.log.block().log_end().0 - self.log.block().flushed().0;
             if unflushed >= self.log.flush_messages() {
-                self.log.flush(appended.next_offset, None)?;
+                self.flush_appended(appended.next_offset)?;
                 self.raise_high_watermark();
             }
         }
         Ok(appended)
+    }
+
+    /// As [`Log::flush`]. What interrupts a wait here must not have the batch, which is appended, sent once more.
+    #[cold]
+    fn flush_appended(&self, end: Offset) -> Result<()> {
+        loop {
+            match Slices::without(|| self.log.flush(end, None)) {
+                Err(error) if error.code() == ErrorCode::Interrupted => {}
+                flushed => return flushed,
+            }
+        }
     }
 
     /// Waits until everything below `end` is as `need` asks, doing what is missing: whoever waits works.

@@ -40,8 +40,21 @@ impl SlotToken {
     }
 }
 
+/// How long somebody waits for what another one holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// In all.
+    pub total: Duration,
+    /// When the wait began that this one goes on with, in ns; `None` where it begins now.
+    pub since: Option<u64>,
+    /// After so long it is interrupted, to be gone on with later.
+    pub slice: Option<Duration>,
+}
+
 /// What a lock needs of its surroundings.
 pub trait Around {
+    /// How long the caller waits.
+    fn patience(&self) -> Patience;
     /// Monotonic time in ns, the same for all processes.
     fn now(&self) -> u64;
     /// Sleeps while `word` is `expected`, at most for `timeout`; `false` when a signal came that may end the call.
@@ -66,8 +79,11 @@ pub enum Refused {
         /// How long this one has waited for it, in ns.
         waited_ns: u64,
     },
-    /// The caller is to give up.
-    Interrupted,
+    /// The caller is to do something else first.
+    Interrupted {
+        /// When the wait began, in ns.
+        since: u64,
+    },
 }
 
 /// How processes take turns.
@@ -95,9 +111,10 @@ pub fn in_ns(time: Duration) -> u64 {
 
 /// A wait for something that somebody else holds.
 pub(super) struct Waiting {
-    /// In ns, as the deadline.
+    /// In ns, as the others.
     began: u64,
     deadline: u64,
+    slice_ends: u64,
     is_interrupted: bool,
 }
 
@@ -105,9 +122,15 @@ impl Waiting {
     /// A signal ends a wait that has lasted for so long: nobody is bothered with it while locks change hands as usual.
     const INTERRUPTIBLE_AFTER_NS: u64 = 50_000_000;
 
-    pub(super) fn begin(patience: Duration, around: &impl Around) -> Waiting {
-        let began = around.now();
-        Waiting { began, deadline: began.saturating_add(in_ns(patience)), is_interrupted: false }
+    pub(super) fn begin(around: &impl Around) -> Waiting {
+        let (now, patience) = (around.now(), around.patience());
+        let began = patience.since.unwrap_or(now);
+        Waiting {
+            began,
+            deadline: began.saturating_add(in_ns(patience.total)),
+            slice_ends: patience.slice.map_or(u64::MAX, |slice| now.saturating_add(in_ns(slice))),
+            is_interrupted: false,
+        }
     }
 
     /// Sleeps while `word` is `expected`, at most for `timeout`.
@@ -125,9 +148,12 @@ impl Waiting {
         let now = around.now();
         let waited_ns = now.saturating_sub(self.began);
         if self.is_interrupted && waited_ns >= Self::INTERRUPTIBLE_AFTER_NS {
-            return Some(Refused::Interrupted);
+            return Some(Refused::Interrupted { since: self.began });
         }
-        (now >= self.deadline).then_some(Refused::TimedOut { holder, waited_ns })
+        if now >= self.deadline {
+            return Some(Refused::TimedOut { holder, waited_ns });
+        }
+        (now >= self.slice_ends).then_some(Refused::Interrupted { since: self.began })
     }
 }
 
@@ -142,19 +168,19 @@ impl AppendLock {
     /// Takes the lock of `block`, which is number `index` of its table. Threads that share a token take turns elsewhere.
     ///
     /// # Errors
-    /// `TimedOut` after `patience`; the lock may be free by then, but was not got.
+    /// `TimedOut` when the caller's patience is over, `Interrupted` when a slice of it is, or a signal came; the lock may be free
+    /// by then, but was not got.
     #[inline]
     pub fn acquire(
         self,
         block: &ControlBlock,
         index: u32,
         token: SlotToken,
-        patience: Duration,
         around: &impl Around,
     ) -> Result<Held, Refused> {
         let before = match self {
-            AppendLock::Futex => take(&block.lock, token, patience, around, |ns| block.count_wait(ns))?,
-            AppendLock::Ofd => take_kernel_lock(block, index, token, patience, around)?,
+            AppendLock::Futex => take(&block.lock, token, around, |ns| block.count_wait(ns))?,
+            AppendLock::Ofd => take_kernel_lock(block, index, token, around)?,
         };
         if before != 0 {
             block.steals.fetch_add(1, Ordering::Relaxed);
@@ -198,14 +224,13 @@ impl AppendLock {
 fn take(
     word: &AtomicU32,
     token: SlotToken,
-    patience: Duration,
     around: &impl Around,
     count_wait: impl FnOnce(u64),
 ) -> Result<u32, Refused> {
     // Acquire: O1. Release: whoever sees the token sees the generation that it names, and does not take it for an older one's.
     match word.compare_exchange(0, token.word(), Ordering::AcqRel, Ordering::Relaxed) {
         Ok(_) => Ok(0),
-        Err(_) => take_slowly(word, token, patience, around, count_wait),
+        Err(_) => take_slowly(word, token, around, count_wait),
     }
 }
 
@@ -213,12 +238,11 @@ fn take(
 fn take_slowly(
     word: &AtomicU32,
     token: SlotToken,
-    patience: Duration,
     around: &impl Around,
     count_wait: impl FnOnce(u64),
 ) -> Result<u32, Refused> {
     let own = token.word();
-    let mut waiting = Waiting::begin(patience, around);
+    let mut waiting = Waiting::begin(around);
     let mut spins = SPINS;
     let (mut sleep, mut last) = (FIRST_SLEEP, 0);
     // Whoever has slept takes the lock as one with waiters: another may sleep still.
@@ -272,14 +296,8 @@ fn take_slowly(
 }
 
 /// As [`take`], by a lock of the kernel's, which is free when its holder has died: the word then still names it.
-fn take_kernel_lock(
-    block: &ControlBlock,
-    index: u32,
-    token: SlotToken,
-    patience: Duration,
-    around: &impl Around,
-) -> Result<u32, Refused> {
-    let mut waiting = Waiting::begin(patience, around);
+fn take_kernel_lock(block: &ControlBlock, index: u32, token: SlotToken, around: &impl Around) -> Result<u32, Refused> {
+    let mut waiting = Waiting::begin(around);
     let (mut sleep, mut has_waited) = (FIRST_SLEEP, false);
     loop {
         if around.try_kernel_lock(index) {

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::bell::Bell;
 use super::control::{Block, Control, PRIVATE_BYTES, SLOTS, Seat, Visitor};
-use super::lock::{AppendLock, Around, Held, Refused, SlotToken, Waiting, in_ns};
+use super::lock::{AppendLock, Around, Held, Patience, Refused, SlotToken, Waiting, in_ns};
+use super::slices;
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::points::{Point, reached};
 use crate::sys::{
@@ -226,10 +227,10 @@ impl Member {
     /// Takes the lock of a block.
     ///
     /// # Errors
-    /// `RequestTimedOut`, naming who holds it; `Interrupted`.
+    /// `RequestTimedOut`, naming who holds it; `Interrupted`, by a signal or the end of a [slice](super::Slices).
     #[inline]
     pub fn acquire(&self, block: &Block, what: &dyn fmt::Display) -> Result<Held> {
-        match self.lock.acquire(block, block.index(), self.token, self.patience, self) {
+        match self.lock.acquire(block, block.index(), self.token, self) {
             Ok(held) => Ok(held),
             Err(refused) => Err(self.refused(what, refused)),
         }
@@ -251,7 +252,10 @@ impl Member {
     #[cold]
     pub fn refused(&self, what: &dyn fmt::Display, refused: Refused) -> Error {
         match refused {
-            Refused::Interrupted => Error::new(ErrorCode::Interrupted, "a signal interrupted the wait for a lock"),
+            Refused::Interrupted { since } => {
+                slices::note(since);
+                Error::new(ErrorCode::Interrupted, "the wait for a lock was interrupted")
+            }
             Refused::TimedOut { holder, waited_ns } => {
                 let who = holder.map_or("a handle that is unknown".into(), |holder| self.describe(holder));
                 let waited = Duration::from_nanos(waited_ns);
@@ -285,7 +289,7 @@ impl Member {
     /// # Errors
     /// `RequestTimedOut`; `Interrupted`; those of locking.
     pub fn role(&self, role: Role, what: &str) -> Result<RoleHeld<'_>> {
-        let mut waiting = Waiting::begin(self.patience, self);
+        let mut waiting = Waiting::begin(self);
         let turns = self.control.turns();
         loop {
             let word = turns.word().load(Ordering::SeqCst);
@@ -404,6 +408,10 @@ impl Member {
 }
 
 impl Around for Member {
+    fn patience(&self) -> Patience {
+        slices::patience(self.patience)
+    }
+
     fn now(&self) -> u64 {
         in_ns(self.sys.clock.monotonic())
     }

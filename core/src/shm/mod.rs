@@ -11,9 +11,11 @@ mod block;
 mod control;
 mod lock;
 mod member;
+mod slices;
 
 pub use bell::Bell;
 pub use block::{Commit, ControlBlock, Counts, Dirty, Failure, Operation, Standing, State};
 pub use control::{Block, Control, LAYOUT, MAPPED_BYTES, PRIVATE_BYTES, SLOTS, Seat, Visitor};
-pub use lock::{AppendLock, Around, Held, Refused, SlotToken, in_ns};
+pub use lock::{AppendLock, Around, Held, Patience, Refused, SlotToken, in_ns};
 pub use member::{Member, Role, RoleHeld, slot_byte};
+pub use slices::{Slices, is_sliced};

@@ -10,9 +10,19 @@ use super::{Disk, File, Open};
 /// # Errors
 /// The first error of the system; how much was written before it is not known to the caller.
 #[inline]
-pub fn write_all_at(file: &impl File, mut bytes: &[u8], mut position: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match file.write_at(bytes, position) {
+pub fn write_all_at(file: &impl File, bytes: &[u8], position: u64) -> io::Result<()> {
+    match file.write_at(bytes, position) {
+        Ok(count) if count == bytes.len() => Ok(()),
+        first => write_rest(file, bytes, position, first),
+    }
+}
+
+/// What is left to do after the first call.
+#[cold]
+fn write_rest(file: &impl File, mut bytes: &[u8], mut position: u64, first: io::Result<usize>) -> io::Result<()> {
+    let mut written = first;
+    loop {
+        match written {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => {
                 bytes = &bytes[count..];
@@ -21,8 +31,11 @@ pub fn write_all_at(file: &impl File, mut bytes: &[u8], mut position: u64) -> io
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        written = file.write_at(bytes, position);
     }
-    Ok(())
 }
 
 /// Reads until `buffer` is full or the file ends, and says how much that was.

@@ -148,7 +148,7 @@ fn one_gives_up(lock: AppendLock) {
         thread::spawn(move || match process.try_acquire() {
             Ok(_) => process.release(),
             Err(Refused::TimedOut { .. }) => assert!(patience.is_zero()),
-            Err(Refused::Interrupted) => panic!("nobody interrupts it"),
+            Err(Refused::Interrupted { .. }) => panic!("nobody interrupts it"),
         })
     };
     let threads = [take(world.attach(0), Duration::ZERO), take(world.attach(1), Duration::MAX)];

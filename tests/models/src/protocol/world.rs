@@ -9,7 +9,7 @@ use super::atomic::AtomicU32;
 use super::bell::Bell;
 use super::block::{ControlBlock, Dirty, Standing};
 use super::file::{Batch, SegmentFile};
-use super::lock::{AppendLock, Around, Held, Refused, SlotToken};
+use super::lock::{AppendLock, Around, Held, Patience, Refused, SlotToken};
 use super::mortal;
 use super::raw::WatchedU32;
 use super::sleep::Sleepers;
@@ -202,7 +202,7 @@ impl Process {
     /// # Errors
     /// Those of the lock.
     pub fn try_acquire(&self) -> Result<Held, Refused> {
-        let held = self.world.lock.acquire(&self.world.block, 0, self.token, self.patience, self)?;
+        let held = self.world.lock.acquire(&self.world.block, 0, self.token, self)?;
         self.is_inside.set(true);
         Ok(held)
     }
@@ -237,6 +237,10 @@ impl Process {
 }
 
 impl Around for Process {
+    fn patience(&self) -> Patience {
+        Patience { total: self.patience, since: None, slice: None }
+    }
+
     fn now(&self) -> u64 {
         // The impatient have no patience left after any sleep.
         u64::from(self.patience.is_zero())
