@@ -251,8 +251,8 @@ impl Cluster {
             if block.state() != State::Removed {
                 let held = member.acquire(block, &"deleting a topic");
                 block.mark_removed();
-                if held.is_ok() {
-                    member.release(block);
+                if let Ok(held) = held {
+                    held.release();
                 }
             }
             member.announce(block); // who waits for a record is told

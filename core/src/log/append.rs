@@ -15,7 +15,7 @@ use super::{LEADER_EPOCHS, Log};
 use crate::error::{Error, ErrorCode, Result};
 use crate::record::{BatchError, BatchHeader, LeaderRules, TimestampType, assign_offsets, check_client_batch, restamp};
 use crate::segment::{Cadence, FileKind, Suffix, file_name};
-use crate::shm::{Block, Dirty, Failure, Held, Member, Operation, State};
+use crate::shm::{Dirty, Failure, Held, LockHeld, Member, Operation, State};
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::points::{Point, is_next, reached};
 use crate::sys::{Clock, File, write_all_at, write_atomically};
@@ -43,18 +43,6 @@ pub struct Appended {
     pub log_append_time: Option<TimestampMs>,
     /// It had been appended before, by a producer that numbers its batches; nothing was written now.
     pub is_duplicate: bool,
-}
-
-/// The lock, held. Given back by [`release`](Holding::release); a panic leaves it for the next holder to find.
-pub(super) struct Holding<'a> {
-    member: &'a Member,
-    block: &'a Block,
-}
-
-impl Holding<'_> {
-    pub(super) fn release(self) {
-        self.member.release(self.block);
-    }
 }
 
 impl Log {
@@ -105,15 +93,15 @@ impl Log {
 
     /// A2 to A4: derived state is brought up to date and the lock taken. Whoever finds that the holder before died inside
     /// recovers first.
-    pub(super) fn acquire<'a>(&'a self, tail: &mut MutexGuard<'_, Tail>) -> Result<Holding<'a>> {
+    pub(super) fn acquire<'a>(&'a self, tail: &mut MutexGuard<'_, Tail>) -> Result<LockHeld<'a>> {
         let member = self.member()?;
         // Without the lock, so that nobody waits meanwhile. What cannot be read now is looked for again under the lock.
         let _ = self.catch_up(tail, self.block.log_end());
         let held = member.acquire(&self.block, &self.partition)?;
-        match self.make_ready(tail, member, held) {
-            Ok(()) => Ok(Holding { member, block: &self.block }),
+        match self.make_ready(tail, member, held.found) {
+            Ok(()) => Ok(held),
             Err(error) => {
-                member.release_unsettled(&self.block);
+                held.release_unsettled();
                 Err(error)
             }
         }
@@ -134,7 +122,7 @@ impl Log {
         if held.must_recover {
             self.recover(tail)?;
         }
-        if held.changed_hands || self.was_truncated() || tail.caught_up != self.block.log_end() {
+        if held.changed_hands || self.is_to_be_derived() || tail.caught_up != self.block.log_end() {
             self.take_over(tail)?;
         }
         if !self.agrees_with(tail) {

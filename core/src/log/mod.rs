@@ -203,10 +203,10 @@ impl Log {
             }),
             State::Removed => Err(Error::topic_deleted(&partition.topic)),
             // Somebody has it open, so the files are as they should be, but for what a dead holder left.
-            State::Open => recover::join(dir, &partition, &path, &config, &block, held.must_recover)
+            State::Open => recover::join(dir, &partition, &path, &config, &block, held.found.must_recover)
                 .map(|loaded| begin(block.clone(), loaded, false)),
         };
-        member.release(&block);
+        held.release();
         opened
     }
 

@@ -125,9 +125,9 @@ impl Log {
 
     /// Brings this process to where the log is, behind somebody else who had the lock. Under the lock.
     pub(super) fn take_over(&self, tail: &mut Tail) -> Result<()> {
-        if self.was_truncated() {
+        if self.is_to_be_derived() {
             let derived = self.derive_again(tail);
-            return derived.map_err(|e| Error::io(format_args!("following a truncation of {}", self.partition), e));
+            return derived.map_err(|e| Error::io(format_args!("deriving anew the state of {}", self.partition), e));
         }
         let found = match tail.segment.log().stat() {
             Err(e) if e.raw_os_error() != Some(libc::EBADF) => {
@@ -151,6 +151,12 @@ impl Log {
         caught_up
             .or_else(|_| self.derive_again(tail))
             .map_err(|e| Error::io(format_args!("catching up with what others appended to {}", self.partition), e))
+    }
+
+    /// Whether what is derived is of no use: a thread of this process died in the middle of a change, or the log was truncated
+    /// since. Under the lock.
+    pub(super) fn is_to_be_derived(&self) -> bool {
+        self.tail.is_poisoned() || self.was_truncated()
     }
 
     /// Whether what is derived is of before a truncation. Under the lock.
@@ -178,8 +184,7 @@ impl Log {
     /// Brings this process to where the log is, behind somebody who died doing that. What was known of the log stays true
     /// behind an append that came to nothing, so only what was appended since is looked at: all others wait meanwhile.
     fn derive_behind(&self, tail: &mut Tail, dirty: Dirty) -> io::Result<()> {
-        // A thread of this process that died inside left the derived state in the middle of a change.
-        let is_whole = !self.tail.is_poisoned() && !self.was_truncated() && tail.caught_up <= self.block.log_end();
+        let is_whole = !self.is_to_be_derived() && tail.caught_up <= self.block.log_end();
         if is_whole && matches!(dirty, Dirty::Clean | Dirty::Append) {
             let caught_up = self.replay(tail, self.block.log_end()).and_then(|()| tail.segment.look_again());
             let commit = self.block.commit();
@@ -188,9 +193,7 @@ impl Log {
                 return Ok(());
             }
         }
-        self.derive_again(tail)?;
-        self.tail.clear_poison();
-        Ok(())
+        self.derive_again(tail)
     }
 
     /// Derives everything that this process knows of the log from its files, bounded by what is committed. Under the lock.
@@ -199,6 +202,7 @@ impl Log {
         let loaded = self.place(&config).derive()?;
         *self.segments.write().unwrap_or_else(PoisonError::into_inner) = loaded.segments;
         *tail = loaded.tail;
+        self.tail.clear_poison();
         self.seen_truncations.store(self.block.truncation_generation(), Ordering::Relaxed);
         self.note_segments(self.block.bump_segment_generation());
         Ok(())

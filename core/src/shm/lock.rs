@@ -198,10 +198,23 @@ impl AppendLock {
     /// Gives it back. One who has left the table while he was inside has nothing to give: it is somebody else's, perhaps.
     #[inline]
     pub fn release(self, block: &ControlBlock, index: u32, token: SlotToken, around: &impl Around) {
+        self.leave(block, index, token, 0, around);
+    }
+
+    /// Leaves it as one who has died inside: whoever wants it takes it from a holder that there is not, and recovers.
+    #[cold]
+    pub fn abandon(self, block: &ControlBlock, index: u32, token: SlotToken, around: &impl Around) {
+        // Whoever had the slot before has left it.
+        let nobody = SlotToken { generation: token.generation.wrapping_sub(1), ..token };
+        self.leave(block, index, token, nobody.word(), around);
+    }
+
+    #[inline]
+    fn leave(self, block: &ControlBlock, index: u32, token: SlotToken, word: u32, around: &impl Around) {
         let own = token.word();
         let mut seen = own;
         // Release: O1.
-        while let Err(now) = block.lock.compare_exchange(seen, 0, Ordering::Release, Ordering::Relaxed) {
+        while let Err(now) = block.lock.compare_exchange(seen, word, Ordering::Release, Ordering::Relaxed) {
             if now & !WAITERS != own {
                 return;
             }
@@ -252,13 +265,6 @@ fn take_slowly(
         if seen == 0 {
             match word.compare_exchange(0, own | mark, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => break 0,
-                Err(_) => continue,
-            }
-        }
-        if seen & !WAITERS == own {
-            // A thread of this handle unwound without giving it back, and none other is inside.
-            match word.compare_exchange(seen, own | WAITERS, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => break seen,
                 Err(_) => continue,
             }
         }

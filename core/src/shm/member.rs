@@ -97,6 +97,39 @@ impl Drop for RoleHeld<'_> {
     }
 }
 
+/// The lock of a block, held, and what its holder must know. Given back by [`release`](Self::release); a thread that unwinds
+/// leaves it as a process that dies, for the next holder to recover.
+#[derive(Debug)]
+pub struct LockHeld<'a> {
+    member: &'a Member,
+    block: &'a Block,
+    /// What was found.
+    pub found: Held,
+}
+
+impl LockHeld<'_> {
+    /// Gives it back.
+    #[inline]
+    pub fn release(self) {
+        let Member { lock, token, .. } = *self.member;
+        lock.release(self.block, self.block.index(), token, self.member);
+        std::mem::forget(self);
+    }
+
+    /// Gives it back, where it could not be made out where the log is: whoever has it next does so, this handle too.
+    pub fn release_unsettled(self) {
+        self.block.note_holder(0, 0);
+        self.release();
+    }
+}
+
+impl Drop for LockHeld<'_> {
+    fn drop(&mut self) {
+        let Member { lock, token, .. } = *self.member;
+        lock.abandon(self.block, self.block.index(), token, self.member);
+    }
+}
+
 impl Member {
     /// Takes a slot. With the attach lock held.
     ///
@@ -229,23 +262,11 @@ impl Member {
     /// # Errors
     /// `RequestTimedOut`, naming who holds it; `Interrupted`, by a signal or the end of a [slice](super::Slices).
     #[inline]
-    pub fn acquire(&self, block: &Block, what: &dyn fmt::Display) -> Result<Held> {
+    pub fn acquire<'a>(&'a self, block: &'a Block, what: &dyn fmt::Display) -> Result<LockHeld<'a>> {
         match self.lock.acquire(block, block.index(), self.token, self) {
-            Ok(held) => Ok(held),
+            Ok(found) => Ok(LockHeld { member: self, block, found }),
             Err(refused) => Err(self.refused(what, refused)),
         }
-    }
-
-    /// Gives it back.
-    #[inline]
-    pub fn release(&self, block: &Block) {
-        self.lock.release(block, block.index(), self.token, self);
-    }
-
-    /// Gives it back, where it could not be made out where the log is: whoever has it next does so, this one too.
-    pub fn release_unsettled(&self, block: &Block) {
-        block.note_holder(0, 0);
-        self.release(block);
     }
 
     /// The error of a lock that could not be had.

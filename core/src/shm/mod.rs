@@ -17,5 +17,5 @@ pub use bell::Bell;
 pub use block::{Commit, ControlBlock, Counts, Dirty, Failure, Operation, Standing, State};
 pub use control::{Block, Control, LAYOUT, MAPPED_BYTES, PRIVATE_BYTES, SLOTS, Seat, Visitor};
 pub use lock::{AppendLock, Around, Held, Patience, Refused, SlotToken, in_ns};
-pub use member::{Member, Role, RoleHeld, slot_byte};
+pub use member::{LockHeld, Member, Role, RoleHeld, slot_byte};
 pub use slices::{Slices, is_sliced};

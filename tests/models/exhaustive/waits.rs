@@ -160,25 +160,26 @@ fn one_gives_up(lock: AppendLock) {
     }
 }
 
-/// A thread unwinds with the lock, and its handle takes it again, while another one waits.
-fn one_unwinds() {
-    let world = World::new(Plan::of(2));
+/// A thread unwinds with the lock, and its handle takes it again, while another one waits: one of them recovers.
+fn one_unwinds(lock: AppendLock) {
+    let world = World::new(Plan { lock, ..Plan::of(2) });
     let (process, other) = (world.attach(0), world.attach(1));
-    let waiting = thread::spawn(move || {
-        let held = other.acquire();
-        assert!(!held.must_recover, "nobody died in a lock that was given back");
-        other.release();
-    });
+    let take = |process: &Process| {
+        let held = process.acquire();
+        process.release();
+        held.must_recover
+    };
+    let waiting = thread::spawn(move || take(&other));
     process.acquire();
-    let held = process.acquire();
-    assert!(held.must_recover, "what its thread left is to be recovered");
-    process.release();
-    waiting.join().unwrap();
+    process.unwind();
+    let has_recovered = [take(&process), waiting.join().unwrap()];
+    assert_eq!(has_recovered.iter().filter(|has| **has).count(), 1, "what its thread left is to be recovered");
 }
 
 #[test]
-fn a_handle_whose_thread_unwound_takes_its_lock_again() {
-    check(Some(3), one_unwinds);
+fn what_a_thread_left_that_unwound_is_recovered_by_whoever_comes() {
+    check(Some(3), || one_unwinds(AppendLock::Futex));
+    check(Some(3), || one_unwinds(AppendLock::Ofd));
 }
 
 #[test]

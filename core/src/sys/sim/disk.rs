@@ -902,10 +902,12 @@ impl Locks for SimFile {
     }
 
     fn unlock(&self, range: LockRange) -> io::Result<()> {
-        let _ = self.disk.call(); // one may die there, but a lock is given back whatever the disk does
+        // One may die there, but a lock is given back whatever the disk does.
+        let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.disk.call()));
         let mut locks = self.inode.locks.lock().unwrap_or_else(PoisonError::into_inner);
         locks.retain(|held| held.owner != self.owner || !overlap(held.range, range));
-        Ok(())
+        drop(locks);
+        called.map_or_else(|death| std::panic::resume_unwind(death), |_| Ok(()))
     }
 
     fn is_locked(&self, range: LockRange, kind: LockKind) -> io::Result<bool> {

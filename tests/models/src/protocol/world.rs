@@ -224,6 +224,13 @@ impl Process {
         self.is_inside.set(false);
     }
 
+    /// A thread of the handle unwinds with the lock.
+    pub fn unwind(&self) {
+        self.world.lock.abandon(&self.world.block, 0, self.token, self);
+        self.is_inside.set(false);
+        self.let_time_pass();
+    }
+
     /// Sleeps while `word` is `expected`.
     pub fn sleep(&self, word: &AtomicU32, expected: u32) {
         self.world.sleepers.sleep(self.token.slot as usize, word, expected);
