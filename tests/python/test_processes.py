@@ -11,6 +11,7 @@ import pickle
 import signal
 import struct
 import subprocess
+import sys
 import threading
 import time
 
@@ -548,3 +549,42 @@ def test_what_python_sends_c_receives_in_order(path, program, tmp_path):
         assert program(PRODUCER, path, count, pace).output() == ""
         assert reading.stdout.read() == f"{count} records in order\n"
     assert reading.returncode == 0
+
+
+# A process that may have fewer files open than the log has segments: each record begins one.
+MANY_SEGMENTS = """
+import os, resource, sys
+import klog
+path, mode, first, last = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+with klog.open(path, mode=mode) as engine:
+    if mode == "rwc":
+        engine.create_topic("t", config={"segment.ms": 1, "klog.durability": sys.argv[5]})
+    if mode != "r":
+        with engine.producer() as producer:
+            for number in range(first, last):
+                producer.send("t", b"%d" % number, timestamp=1_000_000 + 1000 * number).result()
+    for _ in range(2):
+        assert [int(record.value) for record in engine.read("t")] == list(range(last))
+    assert len(engine.admin().segments("t")) == last
+    assert engine.topic("t").partitions[0].offset_at(1_000_000 + 1000 * (last // 2)) == last // 2
+    assert engine.verify().ok
+    assert len(os.listdir("/proc/self/fd")) < 100
+    if mode == "rwc":
+        sys.stdout.flush()
+        os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("durability", ["os", "fsync"])
+def test_a_log_may_have_more_segments_than_a_process_may_have_files_open(tmp_path, durability):
+    def run(*arguments):
+        command = [sys.executable, "-c", MANY_SEGMENTS, str(tmp_path / "data"), *arguments]
+        return subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
+
+    ended = run("rwc", "0", "300", durability)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    # All of it is looked at after that, by one who changes nothing, and by one who recovers.
+    for mode, last in [("r", "300"), ("rw", "310"), ("r", "310")]:
+        ended = run(mode, "300", last)
+        assert ended.returncode == 0, ended.stderr

@@ -214,6 +214,7 @@ impl Log {
     /// A6 to A9.
     fn write(&self, tail: &mut Tail, bytes: &[u8], header: &BatchHeader) -> Result<()> {
         let position = tail.position;
+        tail.has_written = true;
         if header.leader_epoch.0 >= 0 && tail.epochs.latest() != Some(header.leader_epoch) {
             self.assign_epoch(tail, header.leader_epoch, header.base_offset)?;
         }

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Slot;
+use super::open_segments::{OpenSegments, Slot};
 use super::report::{Cut, Report};
 use crate::record::BatchError;
 use crate::segment::{FileKind, Found, Scanner, Segment, Suffix, file_name};
@@ -18,6 +18,7 @@ use crate::types::{Offset, Position, TopicPartition};
 
 pub(super) struct Scissors<'a> {
     pub(super) sys: &'a Sys,
+    pub(super) open_segments: &'a OpenSegments,
     pub(super) partition: &'a TopicPartition,
     pub(super) path: &'a Path,
     pub(super) read_only: bool,
@@ -120,8 +121,8 @@ impl Scissors<'_> {
     }
 
     /// Renames a segment behind the cut; its indexes go, since they can be rebuilt.
-    fn set_aside(&mut self, slot: &Slot, end: Offset, reason: &str) -> io::Result<()> {
-        let segment = slot.open(self.sys, self.path)?.clone();
+    fn set_aside(&mut self, slot: &Arc<Slot>, end: Offset, reason: &str) -> io::Result<()> {
+        let segment = slot.open(self.open_segments, self.path)?;
         let len = segment.log_len()?;
         let mut kept_in = None;
         if !self.read_only {

@@ -76,7 +76,7 @@ impl Log {
         for (index, slot) in slots.iter().enumerate() {
             let Some(segment) = self.open_slot(slot)? else { continue };
             let next = slots.get(index + 1).map(|slot| slot.base);
-            let described = self.describe_segment(segment, next);
+            let described = self.describe_segment(&segment, next);
             descriptions.push(described.map_err(|e| self.io_error("reading", slot.base, FileKind::Log, e))?);
         }
         Ok(descriptions)
@@ -153,7 +153,7 @@ impl Log {
                 continue;
             }
             let Some(segment) = self.open_slot(slot)? else { continue };
-            self.describe_batches_of(segment, next, from, most, &mut descriptions)
+            self.describe_batches_of(&segment, next, from, most, &mut descriptions)
                 .map_err(|e| self.io_error("reading", slot.base, FileKind::Log, e))?;
             if descriptions.len() >= most {
                 break;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::checkpoint::{CheckpointFile, Offsets, format_offsets, parse_offsets};
+use super::open_segments::OpenSegments;
 use super::report::Report;
 use crate::error::{Error, ErrorCode, Result};
 use crate::shm::{Control, ControlBlock, Member, Role};
@@ -34,6 +35,7 @@ pub struct LogDir {
     /// What time it is as far as that is believed, and when on the monotonic clock that was.
     believed: Mutex<(TimestampMs, Duration)>,
     state: Mutex<State>,
+    open_segments: OpenSegments,
     /// Held while checkpoints are gathered and written; the processes take turns by a lock of their own.
     writing_checkpoints: Mutex<()>,
 }
@@ -181,6 +183,7 @@ impl LogDir {
             shared: OnceLock::new(),
             was_clean: false,
             state: Mutex::new(state),
+            open_segments: OpenSegments::new(sys),
             writing_checkpoints: Mutex::new(()),
         })
     }
@@ -188,6 +191,10 @@ impl LogDir {
     /// The system it lives in.
     pub fn sys(&self) -> &Sys {
         &self.sys
+    }
+
+    pub(super) fn open_segments(&self) -> &OpenSegments {
+        &self.open_segments
     }
 
     /// Where it is.

@@ -159,20 +159,29 @@ impl Log {
                 self.block.set_flushing(false);
                 self.check_there()
             }
-            // Whoever flushes next writes the range anew: whether the disk had refused is not known.
-            Err(cause) if is_lost_descriptor(&cause) => Err(self.member()?.give_up()),
-            Err(cause) if is_own_limit(cause.raw_os_error()) => {
-                self.dir.mark_failed();
-                Err(Error::io(format_args!("flushing {}", self.partition), cause))
-            }
             Err(cause) => {
-                let os_code = cause.raw_os_error().unwrap_or(libc::EIO);
-                self.block.fail(Failure { operation: Operation::Flush, os_code });
-                self.block.set_flushing(false);
-                self.dir.mark_failed();
-                self.check_failure()
+                let failed = self.flush_failed(cause);
+                // Else whoever flushes next writes the range anew: whether the disk had refused is not known.
+                if self.block.failure().is_some() {
+                    self.block.set_flushing(false);
+                }
+                failed
             }
         }
+    }
+
+    /// Closes the log for writing after the disk has refused a flush; not where only this process could not carry it out.
+    pub(super) fn flush_failed(&self, cause: io::Error) -> Result<()> {
+        if is_lost_descriptor(&cause) {
+            return Err(self.member()?.give_up());
+        }
+        self.dir.mark_failed();
+        if is_own_limit(cause.raw_os_error()) {
+            return Err(Error::io(format_args!("flushing {}", self.partition), cause));
+        }
+        let os_code = cause.raw_os_error().unwrap_or(libc::EIO);
+        self.block.fail(Failure { operation: Operation::Flush, os_code });
+        self.check_failure()
     }
 
     /// Writes everything that is not durable once more. The last of it while nobody appends: what somebody has written and not

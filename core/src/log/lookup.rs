@@ -49,7 +49,7 @@ impl Log {
                 continue;
             }
             let found =
-                self.search(segment, target).map_err(|e| self.io_error("searching", slot.base, FileKind::Log, e))?;
+                self.search(&segment, target).map_err(|e| self.io_error("searching", slot.base, FileKind::Log, e))?;
             match found {
                 Searched::TooOld => {}
                 Searched::Found(found) => return Ok(found.filter(|found| found.offset < bound)),
@@ -63,7 +63,7 @@ impl Log {
         let mut best: Option<TimestampMs> = None;
         for slot in self.slots()? {
             let Some(segment) = self.open_slot(&slot)? else { continue };
-            let largest = self.largest_timestamp(segment);
+            let largest = self.largest_timestamp(&segment);
             best = best.max(largest.map_err(|e| self.io_error("reading", slot.base, FileKind::Log, e))?);
         }
         match best {
@@ -180,7 +180,7 @@ impl Log {
                 for index in 0..times.len() {
                     let entry = times.entry(index)?;
                     if before.is_some_and(|before| before >= entry.timestamp)
-                        || !Self::time_entry_agrees(segment, entry)?
+                        || !Self::time_entry_agrees(&segment, entry)?
                     {
                         let what = format!(
                             "entry {index} (time {}, offset {}) does not agree with its log",

@@ -17,6 +17,7 @@ mod foreign;
 mod load;
 mod lookup;
 mod mirror;
+mod open_segments;
 mod producers;
 mod read;
 mod recover;
@@ -33,7 +34,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub use append::{Appended, Batch};
 pub use checkpoint::{CheckpointFile, Offsets, format_epochs, format_offsets, parse_epochs, parse_offsets};
@@ -56,6 +57,7 @@ use crate::sys::points::{Point, reached};
 use crate::sys::{Disk, Open, Sys};
 use crate::types::{LeaderEpoch, Offset, TopicPartition, Uuid};
 use mirror::{Mirrored, Seen};
+use open_segments::Slot;
 use rules::{AppendRules, WaitRules};
 use tail::Tail;
 
@@ -99,52 +101,6 @@ fn changes(block: &Block) -> u64 {
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Log").field("partition", &self.partition).field("block", &*self.block).finish_non_exhaustive()
-    }
-}
-
-/// A segment in the list; opened when somebody needs it.
-pub(crate) struct Slot {
-    base: Offset,
-    suffix: Suffix,
-    how: Open,
-    segment: OnceLock<Arc<Segment>>,
-    /// It stands for files that are not there.
-    is_absent: bool,
-    /// Aborted transactions that were found by reading the log, for a reader who may not write an index.
-    aborted: OnceLock<Vec<AbortedTransaction>>,
-}
-
-impl Slot {
-    fn new(base: Offset, suffix: Suffix, how: Open) -> Arc<Slot> {
-        Arc::new(Slot { base, suffix, how, segment: OnceLock::new(), is_absent: false, aborted: OnceLock::new() })
-    }
-
-    fn of(segment: Arc<Segment>, how: Open) -> Arc<Slot> {
-        let slot = Slot::new(segment.base(), Suffix::None, how);
-        let _ = slot.segment.set(segment);
-        slot
-    }
-
-    /// What a reader finds where a partition was not made yet.
-    fn absent(segment: Arc<Segment>) -> Arc<Slot> {
-        let aborted = OnceLock::new();
-        let (base, cell) = (segment.base(), OnceLock::from(segment));
-        Arc::new(Slot { base, suffix: Suffix::None, how: Open::Read, segment: cell, is_absent: true, aborted })
-    }
-
-    fn open(&self, sys: &Sys, path: &Path) -> io::Result<&Arc<Segment>> {
-        if let Some(segment) = self.segment.get() {
-            return Ok(segment);
-        }
-        let segment = Arc::new(Segment::open(sys, path, self.base, self.suffix, self.how)?);
-        Ok(self.segment.get_or_init(|| segment))
-    }
-
-    fn aborted(&self, sys: &Sys, path: &Path) -> io::Result<Vec<AbortedTransaction>> {
-        match self.aborted.get() {
-            Some(found) => Ok(found.clone()),
-            None => self.open(sys, path)?.transaction_index().entries(),
-        }
     }
 }
 
@@ -398,8 +354,8 @@ impl Log {
     }
 
     /// Opens a segment; `None` for one that another process has deleted meanwhile.
-    fn open_unless_deleted<'a>(&self, slot: &'a Slot) -> io::Result<Option<&'a Arc<Segment>>> {
-        match slot.open(self.sys(), &self.path) {
+    fn open_unless_deleted(&self, slot: &Arc<Slot>) -> io::Result<Option<Arc<Segment>>> {
+        match slot.open(self.dir.open_segments(), &self.path) {
             // The log start moves before the files do.
             Err(e) if e.kind() == io::ErrorKind::NotFound && self.is_deleted(slot.base) => Ok(None),
             opened => opened.map(Some),
@@ -407,7 +363,7 @@ impl Log {
     }
 
     /// As [`open_unless_deleted`](Self::open_unless_deleted), for calls that say what they were about.
-    fn open_slot<'a>(&self, slot: &'a Slot) -> Result<Option<&'a Arc<Segment>>> {
+    fn open_slot(&self, slot: &Arc<Slot>) -> Result<Option<Arc<Segment>>> {
         self.open_unless_deleted(slot).map_err(|e| self.io_error("opening", slot.base, FileKind::Log, e))
     }
 
@@ -443,7 +399,7 @@ impl Log {
             if self.open_slot(&slot)?.is_none() {
                 continue;
             }
-            let found = slot.aborted(self.sys(), &self.path);
+            let found = slot.aborted(self.dir.open_segments(), &self.path);
             all.extend(found.map_err(|e| self.io_error("reading", slot.base, FileKind::TxnIndex, e))?);
         }
         Ok(all)

@@ -99,14 +99,14 @@ impl Log {
                 cursor = None; // the segment ended at `from`; damage behind its last batch hides nothing of the next one
                 continue;
             }
-            let segment = match slot.open(self.sys(), &self.path) {
+            let segment = match slot.open(self.dir.open_segments(), &self.path) {
                 // Retention was faster: the log start has moved, and says so.
                 Err(e) if e.kind() == io::ErrorKind::NotFound && self.is_deleted(from) => {
                     return Err(self.out_of_range(from));
                 }
                 result => result.map_err(|e| self.io_error("opening", slot.base, FileKind::Log, e))?,
             };
-            if let Some(mut chunk) = self.read_segment(segment, from, fetch, cursor, next_base, buffer)? {
+            if let Some(mut chunk) = self.read_segment(&segment, from, fetch, cursor, next_base, buffer)? {
                 if let Some(cursor) = &mut chunk.cursor {
                     cursor.truncations = truncations;
                 }

@@ -20,7 +20,7 @@ use std::sync::{Arc, PoisonError};
 use super::load::{self, Opening, Watermark};
 use super::report::Report;
 use super::tail::{Tail, control_record, invalid};
-use super::{Log, LogDir, Slot};
+use super::{Log, LogDir};
 use crate::config::TopicConfig;
 use crate::error::{Error, Result, is_own_limit};
 use crate::record::BatchHeader;
@@ -116,7 +116,7 @@ impl Log {
             // Segments that were deleted before they were seen: a snapshot has what there was in them of producers.
             return Err(invalid(format!("segment {} follows offset {}", next.base, tail.caught_up)));
         }
-        let segment = next.open(self.sys(), &self.path)?.clone();
+        let segment = next.open(self.dir.open_segments(), &self.path)?;
         let file = segment.log().stat()?;
         tail.begin(segment, file.identity, &self.config(), self.sys());
         tail.has_snapshots = true; // whoever began it wrote one
@@ -201,7 +201,11 @@ impl Log {
         let config = self.config();
         let loaded = self.place(&config).derive()?;
         *self.segments.write().unwrap_or_else(PoisonError::into_inner) = loaded.segments;
-        *tail = loaded.tail;
+        let before = std::mem::replace(tail, loaded.tail);
+        tail.sealed = before.sealed;
+        if before.has_written {
+            tail.sealed.push_back((self.block.log_end(), before.segment));
+        }
         self.tail.clear_poison();
         self.seen_truncations.store(self.block.truncation_generation(), Ordering::Relaxed);
         self.note_segments(self.block.bump_segment_generation());
@@ -212,7 +216,7 @@ impl Log {
     pub(super) fn begin_segment(&self, tail: &mut Tail, segment: Segment, identity: FileIdentity) {
         let base = segment.base();
         let segment = Arc::new(segment);
-        let slot = Slot::of(segment.clone(), Open::ReadWrite);
+        let slot = self.dir.open_segments().slot_of(segment.clone(), Open::ReadWrite);
         self.segments.write().unwrap_or_else(PoisonError::into_inner).insert(base, slot);
         tail.begin(segment, identity, &self.config(), self.sys());
     }

@@ -31,7 +31,11 @@ impl Tail {
         self.created = sys.clock.now();
         self.jitter_ms = jitter(config, |most| sys.random_below(most));
         self.must_roll = false;
-        self.segment = segment;
+        let end = segment.base();
+        let before = std::mem::replace(&mut self.segment, segment);
+        if std::mem::take(&mut self.has_written) {
+            self.sealed.push_back((end, before));
+        }
     }
 
     /// Whether a batch must go into a new segment: for size, age, a full index, or an offset too far from the base.
@@ -79,6 +83,7 @@ impl Log {
             return Err(self.stands_in_the_way(tail));
         }
         self.dir.check_place()?;
+        self.let_go_of_sealed(tail)?;
         self.block.set_dirty(Dirty::Roll, base);
         let old = tail.segment.clone();
         match self.switch_segments(tail, base) {
@@ -95,6 +100,23 @@ impl Log {
                 Err(Error::io(format_args!("beginning segment {base} of {}", self.partition), cause))
             }
         }
+    }
+
+    /// Segments that were appended to may be closed when everything in them is durable. Where flushes do not keep up with
+    /// rolls, the oldest are made so here: what the system could not write it tells whoever has them open.
+    fn let_go_of_sealed(&self, tail: &mut Tail) -> Result<()> {
+        let flushed = self.block.flushed();
+        while let Some((end, segment)) = tail.sealed.front() {
+            if *end > flushed {
+                if tail.sealed.len() < self.dir.open_segments().most() {
+                    break;
+                }
+                let synced = segment.sync_log().and_then(|()| segment.sync_indexes());
+                synced.or_else(|cause| self.flush_failed(cause))?;
+            }
+            tail.sealed.pop_front();
+        }
+        Ok(())
     }
 
     /// A segment from whose first batch on everything is damaged ends where it begins. It is left in place.

@@ -1,5 +1,6 @@
 //! What a process derives from the files of a log to append to it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -22,6 +23,10 @@ pub(super) struct Tail {
     pub(super) segment: Arc<Segment>,
     /// Its file.
     pub(super) file: FileIdentity,
+    /// Whether this process has appended to it.
+    pub(super) has_written: bool,
+    /// Those that it appended to before, with the offset behind each, while that is not known to be durable.
+    pub(super) sealed: VecDeque<(Offset, Arc<Segment>)>,
     /// End of its last batch.
     pub(super) position: Position,
     pub(super) cadence: Cadence,

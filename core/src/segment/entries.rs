@@ -54,6 +54,11 @@ impl Entries {
         self.count.load(Ordering::Acquire)
     }
 
+    /// Whether they are in a file.
+    pub fn has_file(&self) -> bool {
+        matches!(self.place, Place::Disk { .. })
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

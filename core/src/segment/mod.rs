@@ -45,6 +45,13 @@ pub struct Segment {
     time_index: OnceLock<TimeIndex>,
 }
 
+/// Files of a segment that is done with; they are closed when this goes.
+#[derive(Debug)]
+pub struct Files {
+    _log: AnyFile,
+    _indexes: (Option<OffsetIndex>, Option<TimeIndex>),
+}
+
 impl fmt::Debug for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Segment").field("base", &self.base).field("dir", &self.dir).finish_non_exhaustive()
@@ -138,6 +145,17 @@ impl Segment {
     pub fn use_indexes(&self, offset_index: OffsetIndex, time_index: TimeIndex) {
         let _ = self.offset_index.set(offset_index);
         let _ = self.time_index.set(time_index);
+    }
+
+    /// Ends it. The indexes that are in memory only are to be used again when it is opened anew; the rest is open files.
+    pub fn close(self) -> (Option<(OffsetIndex, TimeIndex)>, Files) {
+        let Segment { log, offset_index, time_index, .. } = self;
+        match (offset_index.into_inner(), time_index.into_inner()) {
+            (Some(offsets), Some(times)) if !offsets.entries().has_file() && !times.entries().has_file() => {
+                (Some((offsets, times)), Files { _log: log, _indexes: (None, None) })
+            }
+            indexes => (None, Files { _log: log, _indexes: indexes }),
+        }
     }
 
     /// Looks whether another process has added to the indexes, where they are open.

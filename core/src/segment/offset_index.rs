@@ -46,6 +46,11 @@ impl OffsetIndex {
         }
     }
 
+    /// Where they are kept.
+    pub fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> u32 {
         self.entries.len()

@@ -54,6 +54,11 @@ impl TimeIndex {
         }
     }
 
+    /// Where they are kept.
+    pub fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> u32 {
         self.entries.len()

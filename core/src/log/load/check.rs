@@ -88,8 +88,8 @@ impl Loader<'_> {
     }
 
     /// Whether a segment's index files are there and not obviously wrong.
-    fn indexes_will_do(&mut self, slot: &Slot) -> Result<bool> {
-        let segment = slot.open(self.sys, self.path).map_err(|e| self.error("opening a segment", e))?.clone();
+    fn indexes_will_do(&mut self, slot: &Arc<Slot>) -> Result<bool> {
+        let segment = slot.open(self.dir.open_segments(), self.path).map_err(|e| self.error("opening a segment", e))?;
         let exists = |kind: FileKind| match self.sys.disk.stat(&segment.path(kind)) {
             Ok(_) => Ok(true),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -116,7 +116,7 @@ impl Loader<'_> {
     /// is checked.
     fn find_end(&mut self, slot: &Arc<Slot>) -> Result<End> {
         let scan = || -> io::Result<(End, Option<DamagedRange>, bool)> {
-            let segment = slot.open(self.sys, self.path)?;
+            let segment = slot.open(self.dir.open_segments(), self.path)?;
             let (from, doubtful) = match segment.offset_index()?.last()? {
                 Some(entry) => segment.position_before(entry.offset)?,
                 None => (Position::ZERO, false),
@@ -127,10 +127,10 @@ impl Loader<'_> {
                 Position::ZERO => Cadence::new(segment.base()),
                 _ => Cadence::resume(segment.base(), first.as_ref(), last_time),
             };
-            if let Some(end) = self.end_by_headers(segment, from, cadence())? {
+            if let Some(end) = self.end_by_headers(&segment, from, cadence())? {
                 return Ok((end, None, doubtful));
             }
-            let (end, damage) = self.end_by_checksums(segment, from, cadence())?;
+            let (end, damage) = self.end_by_checksums(&segment, from, cadence())?;
             Ok((end, damage, doubtful))
         };
         let (end, damage, doubtful) = scan().map_err(|e| self.error("reading the last segment", e))?;
@@ -230,7 +230,7 @@ impl Loader<'_> {
         if !self.read_only {
             self.dir.begin_writing()?;
         }
-        let segment = slot.open(self.sys, self.path).map_err(|e| self.error("opening a segment", e))?.clone();
+        let segment = slot.open(self.dir.open_segments(), self.path).map_err(|e| self.error("opening a segment", e))?;
         if recover && !self.read_only {
             Self::settle_pages(&segment, recovery_point)
                 .map_err(|e| self.error("rewriting what a flush may have lost", e))?;
@@ -281,7 +281,7 @@ impl Loader<'_> {
         self.drop_snapshots_above(end.offset)?;
         self.write_snapshot(&producers, end.offset)?;
         self.sys.disk.sync_dir(self.path).map_err(|e| self.error("syncing the directory", e))?;
-        segments.insert(base, Slot::of(segment, self.how()));
+        segments.insert(base, self.dir.open_segments().slot_of(segment, self.how()));
         end.must_roll = false;
         Ok((end, true))
     }

@@ -14,7 +14,7 @@ mod check;
 mod files;
 mod state;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -204,8 +204,9 @@ impl Loader<'_> {
             Watermark::Checkpoint => self.checkpoint(CheckpointFile::HighWatermark).clamp(log_start, end.offset),
         };
         let (_, active) = segments.last_key_value().expect("check_segments leaves at least one segment");
-        let segment =
-            active.open(self.sys, self.path).map_err(|e| self.error("opening the active segment", e))?.clone();
+        let segment = active
+            .open(self.dir.open_segments(), self.path)
+            .map_err(|e| self.error("opening the active segment", e))?;
         let standing = Standing {
             segment_base: segment.base(),
             position: end.position,
@@ -222,6 +223,8 @@ impl Loader<'_> {
             caught_up: end.offset,
             segment,
             file,
+            has_written: false,
+            sealed: VecDeque::new(),
             position: end.position,
             cadence: end.cadence,
             created: crate::sys::Clock::now(&self.sys.clock),
@@ -264,7 +267,7 @@ impl Loader<'_> {
             Ok(Slot::new(offset, Suffix::None, Open::ReadWrite))
         };
         let slot = if self.read_only {
-            Slot::absent(Arc::new(Segment::absent(self.sys, self.path, offset)))
+            Slot::absent(Segment::absent(self.sys, self.path, offset))
         } else {
             self.dir.begin_writing()?;
             make().map_err(|e| self.error("beginning the log", e))?
@@ -277,6 +280,7 @@ impl Loader<'_> {
     fn scissors(&mut self) -> Scissors<'_> {
         Scissors {
             sys: self.sys,
+            open_segments: self.dir.open_segments(),
             partition: self.partition,
             path: self.path,
             read_only: self.read_only,
@@ -288,7 +292,7 @@ impl Loader<'_> {
     fn start_over(&mut self, segments: &mut BTreeMap<Offset, Arc<Slot>>, at: Offset) -> Result<End> {
         if self.read_only {
             let (_, last) = segments.last_key_value().expect("there is at least one segment");
-            let len = last.open(self.sys, self.path).and_then(|segment| segment.log_len());
+            let len = last.open(self.dir.open_segments(), self.path).and_then(|segment| segment.log_len());
             let len = len.map_err(|e| self.error("measuring a segment", e))?;
             return Ok(End { offset: at, position: Position(len), cadence: Cadence::new(at), must_roll: true });
         }

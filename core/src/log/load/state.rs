@@ -41,7 +41,7 @@ impl Loader<'_> {
     fn epochs_of_batches(&self, segments: &BTreeMap<Offset, Arc<Slot>>) -> io::Result<Epochs> {
         let mut epochs = Epochs::default();
         for slot in segments.values() {
-            let segment = slot.open(self.sys, self.path)?;
+            let segment = slot.open(self.dir.open_segments(), self.path)?;
             let mut scanner = Scanner::new(segment.log(), Position::ZERO, Position(segment.log_len()?));
             while let Found::Batch(_, header) = scanner.next_header()? {
                 if header.leader_epoch.0 >= 0 && epochs.latest().is_none_or(|latest| header.leader_epoch > latest) {
@@ -116,7 +116,7 @@ impl Loader<'_> {
         }
         let first = segments.range(..=from).next_back().map_or(from, |(base, _)| *base);
         for slot in segments.range(first..to).map(|(_, slot)| slot) {
-            let segment = slot.open(self.sys, self.path)?;
+            let segment = slot.open(self.dir.open_segments(), self.path)?;
             let (position, _) = segment.position_before(from)?;
             let mut scanner = Scanner::new(segment.log(), position, Position(segment.log_len()?));
             while let Found::Batch(position, header) = scanner.next_header()? {
