@@ -24,8 +24,9 @@
  *     waiting for others; what the disk takes to answer comes on top. Waits for a
  *     lock of another process are bounded by "request.timeout.ms", not by
  *     timeout_ms, and then answer KLOG_E_TIMED_OUT; where a delivery waits for one,
- *     whichever is over first, give or take 50 ms. close and flush use timeout_ms
- *     for nothing yet. Timestamps are milliseconds since 1970-01-01 UTC.
+ *     whichever is over first, and 50 ms for each thread that waits there. close
+ *     and flush use timeout_ms for nothing yet. Timestamps are milliseconds since
+ *     1970-01-01 UTC.
  *  5. Threads. klog_engine, klog_admin, klog_producer, klog_config: any thread, at
  *     once. klog_consumer: one thread at a time (else KLOG_E_BUSY, never undefined
  *     behaviour), but for klog_consumer_wakeup(). klog_batch, klog_rows,

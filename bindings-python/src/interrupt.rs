@@ -21,7 +21,7 @@ thread_local! {
 }
 
 /// Runs the handlers of signals that came, and says whether one of them wants the wait to end: the engine asks this when a
-/// signal interrupts it, with no lock held.
+/// signal interrupts it, and now and then in a long wait, with no lock held.
 #[expect(
     clippy::redundant_closure_for_method_calls,
     reason = "the method itself is not general enough in its lifetime"

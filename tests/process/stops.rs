@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use klog::{ConfigResource, Delivery, Engine, ErrorCode, OpenOptions, ProducerConfig, Start};
+use klog::{ConfigResource, Delivery, Engine, ErrorCode, Mode, OpenOptions, ProducerConfig, Start};
 
 use crate::other::{Other, STUCK};
 
@@ -245,4 +245,26 @@ fn a_record_that_waits_for_a_stopped_flusher_is_appended_once() {
 fn one_who_stops_while_it_changes_the_metadata_is_named() {
     stopped("klog.lock=futex", "metadata-begun", "create one 1", "create two 1");
     stopped("klog.lock=futex", "metadata-appended", "create one 1", "create two 1");
+}
+
+/// Nobody writes, waits or asks any more: only the one who keeps house is there. Once its thread never took the flush lock from
+/// one who had died with it.
+#[test]
+fn what_a_dead_flusher_left_is_shown_to_readers_by_whoever_keeps_house() {
+    for point in ["committed", "published", "clean", "appended", "flush-begun", "flushed", "flush-published"] {
+        let root = tempfile::tempdir().unwrap();
+        make(root.path(), "klog.lock=futex");
+        let keeper = patient().open(root.path()).unwrap();
+        let reader = OpenOptions::new().mode(Mode::ReadOnly).open(root.path()).unwrap();
+        let mut consumer = reader.consumer().unwrap();
+        consumer.assign("durable", 0, Start::Offset(3)).unwrap();
+        let mut other = Other::opened(root.path(), &[]);
+        other.does("read durable 0");
+        other.does(&format!("arm {point} 1"));
+        other.tell("append durable 0 7 1");
+        other.dies_at(point);
+        let batch = consumer.poll(STUCK).unwrap();
+        assert_eq!(batch.get(0).and_then(|record| record.value().map(<[u8]>::to_vec)), Some(b"7".to_vec()), "{point}");
+        drop(keeper);
+    }
 }

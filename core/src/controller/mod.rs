@@ -27,7 +27,7 @@ use crate::record::{
     control_batch,
 };
 use crate::replica::{Need, Replica};
-use crate::shm::{Member, Role};
+use crate::shm::{Member, Role, Slices};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, Sys, read_whole};
 use crate::types::{LeaderEpoch, METADATA_TOPIC, Offset, TimestampMs, TopicPartition, Uuid};
@@ -321,7 +321,8 @@ impl Controller {
         };
         reached(Point::MetadataAppended);
         changing.has_changed = true;
-        self.replica.wait(appended.next_offset, Need::Durable, None)?;
+        // Who comes back from here does not know that the change is made, and makes it once more.
+        Slices::without(|| self.replica.wait(appended.next_offset, Need::Durable, None))?;
         self.follow()?;
         Ok(Some(self.image()))
     }

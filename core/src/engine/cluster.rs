@@ -1098,7 +1098,8 @@ impl Duty for FlushDuty {
     fn perform(&self) -> Option<Duration> {
         let _ = self.cluster.upgrade().map(|cluster| cluster.sync()); // as in `wait_for`
         // A failure closes the log for writing, and whoever writes or waits next is told.
-        self.partition.flush_claimed().is_err_and(|error| error.may_pass()).then_some(super::duties::AGAIN)
+        let may_pass = self.partition.flush_claimed().is_err_and(|error| error.may_pass());
+        (may_pass && self.partition.claim_flush_again()).then_some(super::duties::AGAIN)
     }
 }
 

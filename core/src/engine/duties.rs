@@ -146,7 +146,9 @@ impl Duties {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        while let Some(duty) = self.take_due() {
+        // Not what comes again meanwhile: a caller that does the work is not kept for ever.
+        let now = self.sys.clock.monotonic();
+        while let Some(duty) = self.take_due(now) {
             // One that panics is not done again; the others are none the worse. The logs survive a death at any instruction.
             let again = catch_unwind(AssertUnwindSafe(|| Slices::default().within(|| duty.perform()))).unwrap_or(None);
             if let Some(again) = again
@@ -162,8 +164,7 @@ impl Duties {
         }
     }
 
-    fn take_due(&self) -> Option<Arc<dyn Duty>> {
-        let now = self.sys.clock.monotonic();
+    fn take_due(&self, now: Duration) -> Option<Arc<dyn Duty>> {
         let mut plan = self.plan();
         let is_due = plan.heap.peek().is_some_and(|Reverse(first)| first.at <= now);
         let taken = is_due.then(|| plan.heap.pop()).flatten();

@@ -122,8 +122,8 @@ impl OpenOptions {
         self
     }
 
-    /// Asked when a signal interrupts a wait, with no lock held: `true` ends the wait with `Interrupted`. For languages
-    /// whose signal handlers run later.
+    /// Asked when a signal interrupts a wait, and now and then while an append waits for another process, with no lock held:
+    /// `true` ends the wait with `Interrupted`. For languages whose signal handlers run later.
     #[must_use]
     pub fn on_interrupt(mut self, ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.on_interrupt = Some(Arc::new(ask));

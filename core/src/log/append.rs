@@ -15,7 +15,7 @@ use super::{LEADER_EPOCHS, Log};
 use crate::error::{Error, ErrorCode, Result};
 use crate::record::{BatchError, BatchHeader, LeaderRules, TimestampType, assign_offsets, check_client_batch, restamp};
 use crate::segment::{Cadence, FileKind, Suffix, file_name};
-use crate::shm::{Dirty, Failure, Held, LockHeld, Member, Operation, State};
+use crate::shm::{Dirty, Failure, Held, LockHeld, Member, Operation, Slices, State};
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::points::{Point, is_next, reached};
 use crate::sys::{Clock, File, write_all_at, write_atomically};
@@ -67,6 +67,12 @@ impl Log {
         };
         let header = checked.map_err(|e| self.refused(e))?;
         let mut tail = self.tail();
+        if self.dir.open_segments().has_too_many() && !tail.sealed.is_empty() {
+            drop(tail); // the flush lock comes first
+            self.flush(self.block.log_end(), None)?;
+            tail = self.tail();
+            tail.let_go(self.block.flushed());
+        }
         self.check_size(&batch, &header, &tail.rules)?;
         self.dir.begin_writing()?;
         let holding = self.acquire(&mut tail)?;
@@ -292,11 +298,14 @@ impl Log {
 
     /// Moves the first unstable offset after the high watermark has passed markers.
     pub fn settle_transactions(&self) {
-        let mut tail = self.tail();
-        if let Ok(holding) = self.acquire(&mut tail) {
-            self.update_stability(&mut tail);
-            holding.release();
-        }
+        // Nobody does it again for who comes in vain, until the watermark moves.
+        Slices::without(|| {
+            let mut tail = self.tail();
+            if let Ok(holding) = self.acquire(&mut tail) {
+                self.update_stability(&mut tail);
+                holding.release();
+            }
+        });
     }
 
     /// Notes where an epoch begins, durably, before a batch carries it.

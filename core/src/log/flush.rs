@@ -14,7 +14,7 @@ use super::tail::invalid;
 use super::{Log, Slot};
 use crate::error::{Error, ErrorCode, Result, is_own_limit};
 use crate::segment::{FileKind, Found, Scanner, Suffix, file_name};
-use crate::shm::{Commit, Dirty, Failure, Operation, Refused, SlotToken, State, in_ns, is_sliced};
+use crate::shm::{Commit, Dirty, Failure, Operation, Refused, SlotToken, State, in_ns, is_slice_over};
 use crate::sys::bugs::{Bug, is_made};
 use crate::sys::points::{Point, reached};
 use crate::sys::{Clock, Disk, File, Open, Wait};
@@ -44,6 +44,15 @@ impl Drop for Flushing<'_> {
     }
 }
 
+/// A wait for the flush lock.
+#[derive(Default)]
+struct FlushWait {
+    /// In ns; `None` before it has slept.
+    began: Option<u64>,
+    /// A signal came.
+    is_interrupted: bool,
+}
+
 impl Log {
     /// Makes everything below `offset` durable, by flushing or by waiting for somebody else's flush.
     ///
@@ -53,6 +62,7 @@ impl Log {
     /// `RequestTimedOut` when another flusher is silent for as long as one waits for any lock, naming it, or beyond `deadline`
     /// (monotonic time).
     pub fn flush(&self, offset: Offset, deadline: Option<Duration>) -> Result<()> {
+        let mut wait = FlushWait::default();
         loop {
             if self.block.flushed() >= offset {
                 return Ok(());
@@ -62,7 +72,7 @@ impl Log {
             if offset > self.block.log_end() {
                 return Err(self.out_of_range(offset));
             }
-            if let Some(flushing) = self.try_lock_flush(deadline, Some(offset))? {
+            if let Some(flushing) = self.try_lock_flush(&mut wait, deadline, Some(offset))? {
                 let result = self.flush_held();
                 drop(flushing);
                 result?;
@@ -72,8 +82,9 @@ impl Log {
 
     /// Takes the flush lock.
     pub(super) fn lock_flush(&self, deadline: Option<Duration>) -> Result<Flushing<'_>> {
+        let mut wait = FlushWait::default();
         loop {
-            if let Some(flushing) = self.try_lock_flush(deadline, None)? {
+            if let Some(flushing) = self.try_lock_flush(&mut wait, deadline, None)? {
                 return Ok(flushing);
             }
         }
@@ -81,7 +92,12 @@ impl Log {
 
     /// Takes the flush lock, from a holder that has died if need be, or waits a while for the one who has it; not for longer
     /// than until `offset` is durable.
-    fn try_lock_flush(&self, deadline: Option<Duration>, offset: Option<Offset>) -> Result<Option<Flushing<'_>>> {
+    fn try_lock_flush(
+        &self,
+        wait: &mut FlushWait,
+        deadline: Option<Duration>,
+        offset: Option<Offset>,
+    ) -> Result<Option<Flushing<'_>>> {
         let (member, block) = (self.member()?, &self.block);
         // Before the attempt: whoever unlocks after this moves it.
         let sequence = block.flush_sequence().load(Ordering::SeqCst);
@@ -94,11 +110,8 @@ impl Log {
         if offset.is_some_and(|offset| block.flushed() >= offset) || block.failure().is_some() {
             return Ok(None);
         }
-        let is_interrupted = !member.park(block.flush_sequence(), sequence, LONGEST_WAIT);
-        let has_lasted = member.now().saturating_sub(block.flushing_since()) >= in_ns(LONGEST_WAIT);
-        if (is_interrupted || is_sliced()) && has_lasted {
-            return Err(Error::new(ErrorCode::Interrupted, "the wait for a flush was interrupted"));
-        }
+        let began = *wait.began.get_or_insert_with(|| member.now());
+        wait.is_interrupted |= !member.park(block.flush_sequence(), sequence, LONGEST_WAIT);
         if block.flusher() != holder || block.flush_sequence().load(Ordering::SeqCst) != sequence {
             return Ok(None);
         }
@@ -116,6 +129,11 @@ impl Log {
         if deadline.is_some_and(|deadline| u128::from(now) >= deadline.as_nanos()) {
             let what = format!("{} is not flushed in time; it goes on nevertheless", self.partition);
             return Err(Error::new(ErrorCode::RequestTimedOut, what));
+        }
+        // Last: from one who has died the lock is taken whoever asks.
+        let waited_ns = now.saturating_sub(began);
+        if wait.is_interrupted && waited_ns >= in_ns(LONGEST_WAIT) || is_slice_over(waited_ns) {
+            return Err(Error::new(ErrorCode::Interrupted, "the wait for a flush was interrupted"));
         }
         Ok(None)
     }
@@ -152,6 +170,10 @@ impl Log {
                 self.block.raise_flushed(target);
                 self.block.set_flushing(false);
                 reached(Point::FlushPublished);
+                // Unless somebody appends: then that does it.
+                if let Ok(mut tail) = self.tail.try_lock() {
+                    tail.let_go(target);
+                }
                 Ok(())
             }
             // Its directory has another name by now, and the disk is none the worse.

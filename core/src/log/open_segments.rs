@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 
 use crate::segment::{AbortedTransaction, Files, OffsetIndex, Segment, Suffix, TimeIndex};
@@ -20,6 +20,22 @@ pub(super) struct OpenSegments {
     sys: Sys,
     most: usize,
     list: Mutex<VecDeque<Weak<Slot>>>,
+    kept: Arc<AtomicUsize>,
+}
+
+/// A segment that stays open until what was appended to it is durable.
+#[derive(Debug)]
+pub(super) struct Kept {
+    _segment: Arc<Segment>,
+    /// The offset behind it.
+    pub(super) end: Offset,
+    count: Arc<AtomicUsize>,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// So many are looked at when one more is opened: where all are in use, that costs little.
@@ -36,12 +52,18 @@ impl OpenSegments {
             AnyDisk::Simulated(_) => MOST_SIMULATED,
             AnyDisk::Real(_) => sys.limit(Limit::Files).map_or(MOST, |files| (files / 16).clamp(FEWEST, MOST)),
         };
-        OpenSegments { sys: sys.clone(), most: most as usize, list: Mutex::default() }
+        OpenSegments { sys: sys.clone(), most: most as usize, list: Mutex::default(), kept: Arc::default() }
     }
 
-    /// How many there are at most, as far as they can be closed.
-    pub(super) fn most(&self) -> usize {
-        self.most
+    /// Has a segment stay open that ends at `end`.
+    pub(super) fn keep(&self, segment: Arc<Segment>, end: Offset) -> Kept {
+        self.kept.fetch_add(1, Ordering::Relaxed);
+        Kept { _segment: segment, end, count: self.kept.clone() }
+    }
+
+    /// Whether flushes do not keep up with rolls, so that too many segments stay open.
+    pub(super) fn has_too_many(&self) -> bool {
+        self.kept.load(Ordering::Relaxed) >= self.most
     }
 
     /// A segment in the list of a log that is open already.

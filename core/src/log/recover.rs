@@ -118,7 +118,7 @@ impl Log {
         }
         let segment = next.open(self.dir.open_segments(), &self.path)?;
         let file = segment.log().stat()?;
-        tail.begin(segment, file.identity, &self.config(), self.sys());
+        tail.begin(segment, file.identity, &self.config(), &self.dir, self.block.flushed());
         tail.has_snapshots = true; // whoever began it wrote one
         Ok(())
     }
@@ -204,7 +204,7 @@ impl Log {
         let before = std::mem::replace(tail, loaded.tail);
         tail.sealed = before.sealed;
         if before.has_written {
-            tail.sealed.push_back((self.block.log_end(), before.segment));
+            tail.sealed.push(self.dir.open_segments().keep(before.segment, self.block.log_end()));
         }
         self.tail.clear_poison();
         self.seen_truncations.store(self.block.truncation_generation(), Ordering::Relaxed);
@@ -218,7 +218,7 @@ impl Log {
         let segment = Arc::new(segment);
         let slot = self.dir.open_segments().slot_of(segment.clone(), Open::ReadWrite);
         self.segments.write().unwrap_or_else(PoisonError::into_inner).insert(base, slot);
-        tail.begin(segment, identity, &self.config(), self.sys());
+        tail.begin(segment, identity, &self.config(), &self.dir, self.block.flushed());
     }
 }
 

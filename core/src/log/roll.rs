@@ -4,15 +4,15 @@
 
 use std::io;
 
-use super::Log;
 use super::tail::{Tail, jitter};
+use super::{Log, LogDir};
 use crate::config::TopicConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::record::BatchHeader;
 use crate::segment::{Cadence, FileKind, Segment, Suffix, file_name};
 use crate::shm::Dirty;
 use crate::sys::points::{Point, reached};
-use crate::sys::{Clock, Disk, File, FileIdentity, Open, Sys};
+use crate::sys::{Clock, Disk, File, FileIdentity, Open};
 use crate::types::{METADATA_TOPIC, Offset, Position};
 
 impl Tail {
@@ -22,8 +22,10 @@ impl Tail {
         segment: std::sync::Arc<Segment>,
         file: FileIdentity,
         config: &TopicConfig,
-        sys: &Sys,
+        dir: &LogDir,
+        flushed: Offset,
     ) {
+        let sys = dir.sys();
         self.file = file;
         self.caught_up = segment.base();
         self.position = Position::ZERO;
@@ -33,9 +35,15 @@ impl Tail {
         self.must_roll = false;
         let end = segment.base();
         let before = std::mem::replace(&mut self.segment, segment);
+        self.let_go(flushed);
         if std::mem::take(&mut self.has_written) {
-            self.sealed.push_back((end, before));
+            self.sealed.push(dir.open_segments().keep(before, end));
         }
+    }
+
+    /// Segments that were appended to may be closed when everything in them is durable.
+    pub(super) fn let_go(&mut self, flushed: Offset) {
+        self.sealed.retain(|kept| kept.end > flushed);
     }
 
     /// Whether a batch must go into a new segment: for size, age, a full index, or an offset too far from the base.
@@ -83,7 +91,6 @@ impl Log {
             return Err(self.stands_in_the_way(tail));
         }
         self.dir.check_place()?;
-        self.let_go_of_sealed(tail)?;
         self.block.set_dirty(Dirty::Roll, base);
         let old = tail.segment.clone();
         match self.switch_segments(tail, base) {
@@ -100,23 +107,6 @@ impl Log {
                 Err(Error::io(format_args!("beginning segment {base} of {}", self.partition), cause))
             }
         }
-    }
-
-    /// Segments that were appended to may be closed when everything in them is durable. Where flushes do not keep up with
-    /// rolls, the oldest are made so here: what the system could not write it tells whoever has them open.
-    fn let_go_of_sealed(&self, tail: &mut Tail) -> Result<()> {
-        let flushed = self.block.flushed();
-        while let Some((end, segment)) = tail.sealed.front() {
-            if *end > flushed {
-                if tail.sealed.len() < self.dir.open_segments().most() {
-                    break;
-                }
-                let synced = segment.sync_log().and_then(|()| segment.sync_indexes());
-                synced.or_else(|cause| self.flush_failed(cause))?;
-            }
-            tail.sealed.pop_front();
-        }
-        Ok(())
     }
 
     /// A segment from whose first batch on everything is damaged ends where it begins. It is left in place.

@@ -1,10 +1,10 @@
 //! What a process derives from the files of a log to append to it.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
 use super::epochs::Epochs;
+use super::open_segments::Kept;
 use super::producers::ProducerState;
 use super::rules::AppendRules;
 use crate::config::TopicConfig;
@@ -25,8 +25,8 @@ pub(super) struct Tail {
     pub(super) file: FileIdentity,
     /// Whether this process has appended to it.
     pub(super) has_written: bool,
-    /// Those that it appended to before, with the offset behind each, while that is not known to be durable.
-    pub(super) sealed: VecDeque<(Offset, Arc<Segment>)>,
+    /// Those that it appended to before, while they are not known to be durable.
+    pub(super) sealed: Vec<Kept>,
     /// End of its last batch.
     pub(super) position: Position,
     pub(super) cadence: Cadence,

@@ -53,7 +53,8 @@ impl Delivery {
         self.wait(None)
     }
 
-    /// As [`result`](Self::result), for at most `timeout`, and 50 ms where another process keeps the partition's lock.
+    /// As [`result`](Self::result), for at most `timeout`; where another process keeps the partition's lock, 50 ms come
+    /// on top for each thread of this one that waits there.
     ///
     /// # Errors
     /// Those of [`result`](Self::result), and `RequestTimedOut` when the time is over: the record may still be delivered.

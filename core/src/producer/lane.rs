@@ -25,7 +25,9 @@ pub(super) struct Lane {
     queue: Mutex<Queue>,
     /// Held while batches are written, so that they are in order; for no longer than a slice of a wait.
     writing: Mutex<()>,
+    /// A duty is planned that writes what lingers, and one that comes again because something is stalled.
     lingers: AtomicBool,
+    comes_again: AtomicBool,
     /// The offset behind everything that was written.
     written_to: AtomicI64,
     queued: Arc<AtomicI64>,
@@ -170,6 +172,7 @@ impl Lane {
             queue: Mutex::default(),
             writing: Mutex::new(()),
             lingers: AtomicBool::new(false),
+            comes_again: AtomicBool::new(false),
             written_to: AtomicI64::new(0),
             queued: queued.clone(),
             failed: failed.clone(),
@@ -309,7 +312,10 @@ impl Lane {
         // A look first, since one is planned most of the time. Relaxed: the duty clears the word before it takes the lock
         // of the queue. If it took that after this record came, it finds the record; if before, the word is seen cleared.
         if !self.lingers.load(Ordering::Relaxed) && !self.lingers.swap(true, Ordering::Relaxed) {
-            self.cluster.clock.after(self.settings.linger, Arc::new(LingerDuty { lane: Arc::downgrade(self) }));
+            self.cluster.clock.after(
+                self.settings.linger,
+                Arc::new(LingerDuty { lane: Arc::downgrade(self), comes_again: AtomicBool::new(false) }),
+            );
         }
     }
 
@@ -452,14 +458,23 @@ impl Lane {
 
 struct LingerDuty {
     lane: Weak<Lane>,
+    /// It is the one that comes again.
+    comes_again: AtomicBool,
 }
 
 impl Duty for LingerDuty {
     fn perform(&self) -> Option<Duration> {
         let lane = self.lane.upgrade()?;
-        lane.lingers.store(false, Ordering::Relaxed); // see `Lane::linger`
+        if self.comes_again.load(Ordering::Relaxed) {
+            lane.comes_again.store(false, Ordering::Relaxed);
+        } else {
+            lane.lingers.store(false, Ordering::Relaxed); // see `Lane::linger`
+            if lane.comes_again.load(Ordering::Relaxed) {
+                return None; // the other one writes this as well
+            }
+        }
         let again = lane.write_lingering()?;
-        // Whoever has sent something since has planned it.
-        (!lane.lingers.swap(true, Ordering::Relaxed)).then_some(again)
+        self.comes_again.store(true, Ordering::Relaxed);
+        (!lane.comes_again.swap(true, Ordering::Relaxed)).then_some(again)
     }
 }

@@ -205,6 +205,11 @@ impl Replica {
         Some(Duration::from_millis(self.log.config().flush_within_ms().clamp(0, i64::from(i32::MAX)) as u64))
     }
 
+    /// Arranges again what could not be carried out; `false` where somebody has done so since.
+    pub fn claim_flush_again(&self) -> bool {
+        !self.flush_due.swap(true, Ordering::Relaxed)
+    }
+
     /// Does what somebody who died may have left undone: recovers, flushes, shows.
     ///
     /// # Errors

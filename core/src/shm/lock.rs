@@ -45,8 +45,8 @@ impl SlotToken {
 pub struct Patience {
     /// In all.
     pub total: Duration,
-    /// When the wait began that this one goes on with, in ns; `None` where it begins now.
-    pub since: Option<u64>,
+    /// How long the wait has lasted that this one goes on with, in ns.
+    pub waited_ns: u64,
     /// After so long it is interrupted, to be gone on with later.
     pub slice: Option<Duration>,
 }
@@ -81,8 +81,8 @@ pub enum Refused {
     },
     /// The caller is to do something else first.
     Interrupted {
-        /// When the wait began, in ns.
-        since: u64,
+        /// How long this one has waited for it, in ns.
+        waited_ns: u64,
     },
 }
 
@@ -124,10 +124,10 @@ impl Waiting {
 
     pub(super) fn begin(around: &impl Around) -> Waiting {
         let (now, patience) = (around.now(), around.patience());
-        let began = patience.since.unwrap_or(now);
+        let left = in_ns(patience.total).saturating_sub(patience.waited_ns);
         Waiting {
-            began,
-            deadline: began.saturating_add(in_ns(patience.total)),
+            began: now.saturating_sub(patience.waited_ns),
+            deadline: now.saturating_add(left),
             slice_ends: patience.slice.map_or(u64::MAX, |slice| now.saturating_add(in_ns(slice))),
             is_interrupted: false,
         }
@@ -148,12 +148,12 @@ impl Waiting {
         let now = around.now();
         let waited_ns = now.saturating_sub(self.began);
         if self.is_interrupted && waited_ns >= Self::INTERRUPTIBLE_AFTER_NS {
-            return Some(Refused::Interrupted { since: self.began });
+            return Some(Refused::Interrupted { waited_ns });
         }
         if now >= self.deadline {
             return Some(Refused::TimedOut { holder, waited_ns });
         }
-        (now >= self.slice_ends).then_some(Refused::Interrupted { since: self.began })
+        (now >= self.slice_ends).then_some(Refused::Interrupted { waited_ns })
     }
 }
 

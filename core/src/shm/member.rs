@@ -273,8 +273,8 @@ impl Member {
     #[cold]
     pub fn refused(&self, what: &dyn fmt::Display, refused: Refused) -> Error {
         match refused {
-            Refused::Interrupted { since } => {
-                slices::note(since);
+            Refused::Interrupted { waited_ns } => {
+                slices::note(waited_ns);
                 Error::new(ErrorCode::Interrupted, "the wait for a lock was interrupted")
             }
             Refused::TimedOut { holder, waited_ns } => {

@@ -18,4 +18,4 @@ pub use block::{Commit, ControlBlock, Counts, Dirty, Failure, Operation, Standin
 pub use control::{Block, Control, LAYOUT, MAPPED_BYTES, PRIVATE_BYTES, SLOTS, Seat, Visitor};
 pub use lock::{AppendLock, Around, Held, Patience, Refused, SlotToken, in_ns};
 pub use member::{LockHeld, Member, Role, RoleHeld, slot_byte};
-pub use slices::{Slices, is_sliced};
+pub use slices::{Slices, is_slice_over};

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::lock::Patience;
+use super::lock::{Patience, in_ns};
 
 /// How long one slice is: no wait by protocol is longer.
 const SLICE: Duration = Duration::from_millis(50);
@@ -16,13 +16,13 @@ thread_local! {
 /// A wait for what others hold, of as many slices as it takes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Slices {
-    /// Since when, in ns of the monotonic clock; `None` before the first.
-    since: Option<u64>,
+    /// How long it has lasted so far, in ns, without what was done between the slices.
+    waited_ns: u64,
 }
 
 impl Slices {
     /// Does `work`, and waits in it for nobody longer than a slice: then it ends as by a signal, with `Interrupted`, and is to
-    /// be done again. The patience of the handle counts from the first slice on.
+    /// be done again. The patience of the handle counts all slices together.
     pub fn within<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let outer = Restore(CURRENT.replace(Some(*self)));
         let done = work();
@@ -50,19 +50,24 @@ impl Drop for Restore {
 /// How long this thread waits, of a handle that waits for `total`.
 pub(super) fn patience(total: Duration) -> Patience {
     match CURRENT.get() {
-        None => Patience { total, since: None, slice: None },
-        Some(Slices { since }) => Patience { total, since, slice: Some(SLICE) },
+        None => Patience { total, waited_ns: 0, slice: None },
+        Some(Slices { waited_ns }) => Patience { total, waited_ns, slice: Some(SLICE) },
     }
 }
 
 /// Whether this thread waits in slices.
-pub fn is_sliced() -> bool {
+fn is_sliced() -> bool {
     CURRENT.get().is_some()
 }
 
-/// A slice is over: the wait began at `since`.
-pub(super) fn note(since: u64) {
+/// Whether a wait that has lasted for so long is to be interrupted: where the thread waits in slices.
+pub fn is_slice_over(waited_ns: u64) -> bool {
+    is_sliced() && waited_ns >= in_ns(SLICE)
+}
+
+/// A slice is over, and with it the wait has lasted for so long.
+pub(super) fn note(waited_ns: u64) {
     if is_sliced() {
-        CURRENT.set(Some(Slices { since: Some(since) }));
+        CURRENT.set(Some(Slices { waited_ns }));
     }
 }

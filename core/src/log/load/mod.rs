@@ -14,7 +14,7 @@ mod check;
 mod files;
 mod state;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -224,7 +224,7 @@ impl Loader<'_> {
             segment,
             file,
             has_written: false,
-            sealed: VecDeque::new(),
+            sealed: Vec::new(),
             position: end.position,
             cadence: end.cadence,
             created: crate::sys::Clock::now(&self.sys.clock),

@@ -245,7 +245,7 @@ impl Process {
 
 impl Around for Process {
     fn patience(&self) -> Patience {
-        Patience { total: self.patience, since: None, slice: None }
+        Patience { total: self.patience, waited_ns: 0, slice: None }
     }
 
     fn now(&self) -> u64 {
