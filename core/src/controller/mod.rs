@@ -322,7 +322,11 @@ impl Controller {
         reached(Point::MetadataAppended);
         changing.has_changed = true;
         // Who comes back from here does not know that the change is made, and makes it once more.
-        Slices::without(|| self.replica.wait(appended.next_offset, Need::Durable, None))?;
+        while let Err(error) = Slices::without(|| self.replica.wait(appended.next_offset, Need::Durable, None)) {
+            if error.code() != ErrorCode::Interrupted {
+                return Err(error);
+            }
+        }
         self.follow()?;
         Ok(Some(self.image()))
     }

@@ -19,7 +19,7 @@ use crate::controller::{
     Controller, Identity, Image, MetadataRecord, PartitionChange, RETENTION_GRANTED, ResourceType,
 };
 use crate::error::{Error, ErrorCode, Result};
-use crate::log::{Appended, Batch, Log, LogDir, Opening, Report, Standings, Watermark, create_partition};
+use crate::log::{Appended, Batch, Expired, Log, LogDir, Opening, Report, Standings, Watermark, create_partition};
 use crate::replica::{Need, Replica};
 use crate::shm::{Bell, Block, Control, Member, Role, State};
 use crate::sys::points::{Point, reached};
@@ -103,6 +103,8 @@ pub(crate) struct Cluster {
     pub(super) housekeeping: AtomicBool,
     /// How many had died when this process looked after what they left.
     pub(super) buried: AtomicU64,
+    /// It is planned to look after what dead processes left.
+    pub(super) looks_after: AtomicBool,
 }
 
 impl fmt::Debug for Cluster {
@@ -135,6 +137,7 @@ impl Cluster {
             following: Mutex::new(()),
             housekeeping: AtomicBool::new(false),
             buried: AtomicU64::new(0),
+            looks_after: AtomicBool::new(false),
             controller,
             identity,
             found,
@@ -800,15 +803,12 @@ impl Cluster {
         let mut result = Ok(());
         for topic in self.known_topics() {
             for partition in topic.open_partitions() {
-                match self.spare.allow(|| partition.log().delete_old_segments()) {
-                    Ok(expired) => {
-                        deleted += expired.segments;
-                        if !expired.files.is_empty() {
-                            let delay = topic.config().file_delete_delay_ms as u64;
-                            self.remove_later(expired.files, Duration::from_millis(delay));
-                        }
-                    }
-                    Err(error) => result = result.and(Err(error)),
+                let mut expired = Expired::default();
+                result = result.and(self.spare.allow(|| partition.log().delete_old_segments(&mut expired)));
+                deleted += expired.segments;
+                if !expired.files.is_empty() {
+                    let delay = topic.config().file_delete_delay_ms as u64;
+                    self.remove_later(expired.files, Duration::from_millis(delay));
                 }
             }
         }
@@ -1098,8 +1098,8 @@ impl Duty for FlushDuty {
     fn perform(&self) -> Option<Duration> {
         let _ = self.cluster.upgrade().map(|cluster| cluster.sync()); // as in `wait_for`
         // A failure closes the log for writing, and whoever writes or waits next is told.
-        let may_pass = self.partition.flush_claimed().is_err_and(|error| error.may_pass());
-        (may_pass && self.partition.claim_flush_again()).then_some(super::duties::AGAIN)
+        let again = super::duties::again(&self.partition.flush_claimed())?;
+        self.partition.claim_flush_again().then_some(again)
     }
 }
 

@@ -15,11 +15,22 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::config::Threads;
+use crate::error::{ErrorCode, Result};
 use crate::shm::Slices;
 use crate::sys::{Clock, Sys, Wait};
 
-/// After how long what could not be done is tried again, where that may help.
-pub(super) const AGAIN: Duration = Duration::from_secs(1);
+/// After how long what could not be done is tried again, where that may help: soon where somebody was only in the way.
+const AGAIN: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_millis(50);
+
+/// After how long what ended so is done again, if at all.
+pub(super) fn again(result: &Result<()>) -> Option<Duration> {
+    match result {
+        Err(error) if error.code() == ErrorCode::Interrupted => Some(SOON),
+        Err(error) if error.may_pass() => Some(AGAIN),
+        _ => None,
+    }
+}
 
 /// Something that is to be done at a time.
 pub(crate) trait Duty: Send + Sync {

@@ -4,14 +4,14 @@
 //! record flushes. But readers take no locks, and nobody may come to write for a long time.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::cluster::Cluster;
-use super::duties::Duty;
+use super::duties::{Duty, again};
 use crate::config::Threads;
 use crate::shm::{Block, Member, Role, SlotToken, State};
-use crate::types::TopicPartition;
+use crate::types::{Offset, TopicPartition};
 
 /// How often dead processes are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -58,7 +58,9 @@ impl Cluster {
         }
         let dead = member.bury_dead();
         if self.buried.swap(dead, Ordering::AcqRel) != dead {
-            self.duties.after(Duration::ZERO, Arc::new(LookAfter { cluster: Arc::downgrade(self) }));
+            self.looks_after.store(true, Ordering::Release); // an earlier one that is to come again is done with
+            self.duties
+                .after(Duration::ZERO, Arc::new(LookAfter { cluster: Arc::downgrade(self), left: Mutex::default() }));
         }
         self.end_turn(member);
     }
@@ -71,60 +73,85 @@ impl Cluster {
         }
     }
 
+    /// What dead processes may have left to do, and how far each log went when that was looked at.
+    fn left_behind(member: &Member) -> Vec<(Block, Offset)> {
+        let blocks = member.control().blocks();
+        let behind = blocks.into_iter().filter(|block| block.state() == State::Open && Self::is_behind(member, block));
+        behind.map(|block| (block.clone(), block.log_end())).collect()
+    }
+
     /// After somebody died: his locks are taken and given back, which recovers what he was at, and what he appended and did
-    /// not flush, or did not show, is flushed and shown.
-    /// Returns whether something could not be done now, and may be later.
-    fn look_after(&self, member: &Member) -> bool {
-        let (image, mut is_wanted_again) = (self.image(), false);
-        for block in member.control().blocks().iter().filter(|block| block.state() == State::Open) {
-            if !Self::is_behind(member, block) {
-                continue;
-            }
-            let (id, number) = block.named();
-            if let Some(controller) =
-                self.controller().ok().filter(|controller| controller.log().block().named().0 == id)
-            {
-                is_wanted_again |= controller.look_after().is_err_and(|error| error.may_pass());
-                continue;
-            }
-            let Some(name) = image.name_of(id) else { continue };
-            // What cannot be recovered is closed for writing, and whoever writes there next is told why.
-            let partition = TopicPartition::new(name, number);
-            let open = self.topic(name).and_then(|topic| topic.partition(self, number));
-            match open.and_then(|open| open.look_after()) {
-                Ok(()) => {}
-                Err(error) if error.may_pass() => is_wanted_again = true,
-                Err(error) => {
-                    let mut report = crate::log::Report::default();
-                    report.finding(partition.to_string(), error.message());
-                    self.tell(report);
-                }
-            }
+    /// not flush, or did not show, is flushed and shown. Returns after how long that is to be tried again, if at all.
+    fn look_after(self: &Arc<Self>, member: &Member, block: &Block, end: Offset) -> Option<Duration> {
+        let is_done = !Self::is_orphaned(member, block) && block.flushed().min(block.high_watermark()) >= end;
+        if block.state() != State::Open || is_done {
+            return None;
         }
-        // One who died may have published something and told nobody.
-        member.control().blocks().iter().for_each(|block| member.announce(block));
-        self.ring();
-        is_wanted_again
+        let (id, number) = block.named();
+        if let Some(controller) = self.controller().ok().filter(|controller| controller.log().block().named().0 == id) {
+            return again(&controller.look_after());
+        }
+        let image = self.image();
+        let name = image.name_of(id)?;
+        // What cannot be recovered is closed for writing, and whoever writes there next is told why.
+        let open = self.topic(name).and_then(|topic| topic.partition(self, number));
+        let looked = open.and_then(|open| open.look_after());
+        if let Err(error) = &looked
+            && !error.may_pass()
+        {
+            let mut report = crate::log::Report::default();
+            report.finding(TopicPartition::new(name, number).to_string(), error.message());
+            self.tell(report);
+        }
+        again(&looked)
     }
 
     /// Whether a dead process may have left something to do at a block.
     fn is_behind(member: &Member, block: &Block) -> bool {
-        let is_orphan = |word: u32| SlotToken::of_word(word).is_some_and(|holder| member.is_dead(holder));
-        is_orphan(block.holder())
-            || is_orphan(block.flusher())
+        Self::is_orphaned(member, block)
             || block.flushed() < block.log_end()
             || block.high_watermark() < block.log_end()
+    }
+
+    /// Whether a dead process has one of a block's locks.
+    fn is_orphaned(member: &Member, block: &Block) -> bool {
+        let is_orphan = |word: u32| SlotToken::of_word(word).is_some_and(|holder| member.is_dead(holder));
+        is_orphan(block.holder()) || is_orphan(block.flusher())
     }
 }
 
 struct LookAfter {
     cluster: Weak<Cluster>,
+    /// What could not be done yet; `None` before it was looked.
+    left: Mutex<Option<Vec<(Block, Offset)>>>,
 }
 
 impl Duty for LookAfter {
     fn perform(&self) -> Option<Duration> {
         let cluster = self.cluster.upgrade()?;
-        cluster.look_after(cluster.dir().member()?).then_some(super::duties::AGAIN)
+        let member = cluster.dir().member()?;
+        let mut place = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = place.is_none();
+        if is_first {
+            cluster.looks_after.store(false, Ordering::Release);
+        } else if cluster.looks_after.load(Ordering::Acquire) {
+            return None; // somebody else has died: all of it is looked at then
+        }
+        let left = place.get_or_insert_with(|| Cluster::left_behind(member));
+        let mut again: Option<Duration> = None;
+        left.retain(|(block, end)| match cluster.look_after(member, block, *end) {
+            Some(after) => {
+                again = Some(again.map_or(after, |again| again.max(after)));
+                true
+            }
+            None => false,
+        });
+        if is_first {
+            // One who died may have published something and told nobody.
+            member.control().blocks().iter().for_each(|block| member.announce(block));
+            cluster.ring();
+        }
+        again
     }
 }
 

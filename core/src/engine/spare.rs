@@ -78,7 +78,7 @@ impl Spare {
 
     /// Does something small that must succeed on a full disk: metadata, checkpoints, retention. If the disk is full, the
     /// reserve is given up, where there is one, and it is tried once more.
-    pub(crate) fn allow<T>(&self, work: impl Fn() -> Result<T>) -> Result<T> {
+    pub(crate) fn allow<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<T> {
         match work() {
             Err(error) if error.code() == ErrorCode::DiskFull && self.give_up() => work(),
             result => result,

@@ -80,10 +80,19 @@ impl Log {
         }
     }
 
+    /// What is durable, by whomever, need not stay open. Where somebody has the tail it is done another time.
+    pub(crate) fn let_go_of_sealed(&self) {
+        if let Ok(mut tail) = self.tail.try_lock() {
+            let is_there = self.block.state() == State::Open;
+            tail.let_go(if is_there { self.block.flushed() } else { Offset(i64::MAX) });
+        }
+    }
+
     /// Takes the flush lock.
     pub(super) fn lock_flush(&self, deadline: Option<Duration>) -> Result<Flushing<'_>> {
         let mut wait = FlushWait::default();
         loop {
+            self.check_failure()?;
             if let Some(flushing) = self.try_lock_flush(&mut wait, deadline, None)? {
                 return Ok(flushing);
             }
@@ -170,10 +179,7 @@ impl Log {
                 self.block.raise_flushed(target);
                 self.block.set_flushing(false);
                 reached(Point::FlushPublished);
-                // Unless somebody appends: then that does it.
-                if let Ok(mut tail) = self.tail.try_lock() {
-                    tail.let_go(target);
-                }
+                self.let_go_of_sealed();
                 Ok(())
             }
             // Its directory has another name by now, and the disk is none the worse.

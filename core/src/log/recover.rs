@@ -203,6 +203,8 @@ impl Log {
         *self.segments.write().unwrap_or_else(PoisonError::into_inner) = loaded.segments;
         let before = std::mem::replace(tail, loaded.tail);
         tail.sealed = before.sealed;
+        // What was cut off is nobody's.
+        tail.sealed.iter_mut().for_each(|kept| kept.end = kept.end.min(self.block.log_end()));
         if before.has_written {
             tail.sealed.push(self.dir.open_segments().keep(before.segment, self.block.log_end()));
         }

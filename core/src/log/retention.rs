@@ -34,30 +34,30 @@ impl Log {
     /// Deletes the segments that the topic's retention lets go of, by log start offset, size and time. Never anything at or
     /// above the high watermark.
     ///
-    /// Returns the files that are to be removed later.
-    pub fn delete_old_segments(&self) -> Result<Expired> {
+    /// What is to be removed later is added to `expired`, also where not all could be done.
+    ///
+    /// # Errors
+    /// Those of the disk, and of waiting for the partition's lock.
+    pub fn delete_old_segments(&self, expired: &mut Expired) -> Result<()> {
         self.check_words()?;
         let config = self.config();
         let now = self.dir.believed_time();
-        let mut expired = Expired::default();
         // Not the last segment: where no other follows, its space is not worth a roll.
-        self.expire_while(&mut expired, &config, |_, next, _| next.is_some_and(|next| next <= self.block.log_start()))?;
+        self.expire_while(expired, &config, |_, next, _| next.is_some_and(|next| next <= self.block.log_start()))?;
         if !config.cleanup_policy.delete || config.cleanup_policy.compact {
-            return Ok(expired);
+            return Ok(());
         }
         if config.retention_bytes >= 0 {
             let mut excess = self.size()? as i64 - config.retention_bytes;
-            self.expire_while(&mut expired, &config, |_, _, size| {
+            self.expire_while(expired, &config, |_, _, size| {
                 excess -= size as i64;
                 excess >= 0
             })?;
         }
         if config.retention_ms >= 0 {
-            self.expire_while(&mut expired, &config, |newest, _, _| {
-                now.0.saturating_sub(newest.0) > config.retention_ms
-            })?;
+            self.expire_while(expired, &config, |newest, _, _| now.0.saturating_sub(newest.0) > config.retention_ms)?;
         }
-        Ok(expired)
+        Ok(())
     }
 
     /// Takes segments off the front while `goes(greatest timestamp, base of the next one, size)` says so.

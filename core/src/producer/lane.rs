@@ -23,7 +23,8 @@ pub(super) struct Lane {
     pub(super) partition: Arc<Replica>,
     pub(super) settings: Settings,
     queue: Mutex<Queue>,
-    /// Held while batches are written, so that they are in order; for no longer than a slice of a wait.
+    /// Held while batches are written, so that they are in order; for no longer than a slice of a wait, unless
+    /// `flush.messages` has an append wait for a flush.
     writing: Mutex<()>,
     /// A duty is planned that writes what lingers, and one that comes again because something is stalled.
     lingers: AtomicBool,
@@ -340,6 +341,21 @@ impl Lane {
     /// Writes everything that is queued, whatever signals come.
     pub(super) fn write_in_any_case(&self) {
         while self.write_all().is_err() {
+            self.pause();
+        }
+    }
+
+    /// Appends a batch that somebody else encoded.
+    ///
+    /// # Errors
+    /// Those of appending.
+    pub(super) fn append_client(&self, bytes: &mut [u8]) -> Result<Appended> {
+        let mut wait = Slices::default();
+        loop {
+            match wait.within(|| self.cluster.append(&self.partition, Batch::Client(bytes))) {
+                Err(error) if error.code() == ErrorCode::Interrupted => self.cluster.ask_after_signal()?,
+                appended => return appended,
+            }
             self.pause();
         }
     }

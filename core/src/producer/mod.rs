@@ -21,7 +21,6 @@ pub use delivery::{Delivery, RecordMetadata};
 use crate::config::{Acks, Durability, ProducerConfig};
 use crate::engine::{Cluster, Drain, Engine, Topic};
 use crate::error::{Error, ErrorCode, Result};
-use crate::log::Batch;
 use crate::record::{BatchBuilder, Compression, Partitioner, partition_for_key};
 use crate::replica::{Need, Replica};
 use crate::sys::PerProcess;
@@ -214,8 +213,8 @@ impl Producer {
     /// `UnknownTopicOrPartition`; `MessageTooLarge` above `max.request.size`; `InvalidTimestamp` outside what the topic
     /// allows; `InvalidTopic` for Kafka's own topics; `RequestTimedOut` where another process keeps the lock that it takes to
     /// make the topic or to open the partition; `Locked` once this handle lost its place in the directory; `Closed`. The
-    /// record is then not queued. Whatever happens to it later, the [`Delivery`] says. `Interrupted`: the record is queued,
-    /// and is written by whatever writes next.
+    /// record is then not queued. Whatever happens to it later, the [`Delivery`] says. `Interrupted`: it is queued, where it was
+    /// an append that waited, and is written by whatever writes next.
     pub fn send_record(&self, record: &ProducerRecord<'_>) -> Result<Delivery> {
         let state = self.state()?;
         let lanes = state.topic(record.topic)?;
@@ -235,7 +234,7 @@ impl Producer {
         let lane = lanes.lane(state, partition)?;
         lane.write(Lane::write_all, || false)?; // what was sent before stays before
         let mut bytes = batch.to_vec();
-        let appended = state.cluster.append(&lane.partition, Batch::Client(&mut bytes))?;
+        let appended = lane.append_client(&mut bytes)?;
         for need in state.settings.need(lane.partition.log().durability()) {
             state.cluster.wait_for(&lane.partition, appended.next_offset, *need, None)?;
         }

@@ -80,6 +80,7 @@ impl Replica {
     /// The topic was deleted: handles that remain answer so.
     pub fn mark_removed(&self) {
         self.removed.store(true, Ordering::Release);
+        self.log.let_go_of_sealed();
         self.announce();
     }
 
@@ -234,6 +235,7 @@ impl Replica {
             Err(error) if error.code() == ErrorCode::UnknownTopicOrPartition => return Ok(()), // as above, since just now
             flushed => flushed?,
         }
+        self.log.let_go_of_sealed(); // somebody else may have flushed it
         self.raise_high_watermark();
         Ok(())
     }
