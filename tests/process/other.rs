@@ -139,9 +139,19 @@ impl Other {
     }
 
     /// It stops at that point, by what it was told.
+    #[allow(
+        unsafe_code,
+        reason = "waiting until it has stopped: what has it go on is lost on one that only says that it stops"
+    )]
     pub(crate) fn stops_at(&mut self, point: &str) {
         let line = self.line();
         assert!(line.as_ref().is_some_and(|line| line.starts_with(&format!("at {point} "))), "{point}: {line:?}");
+        // SAFETY: an all-zero siginfo_t is a valid object to be filled.
+        let mut found: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let what = libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT;
+        // SAFETY: `found` outlives the call; our own child stays to be waited for.
+        let result = unsafe { libc::waitid(libc::P_PID, self.child.id(), &raw mut found, what) };
+        assert_eq!((result, found.si_code), (0, libc::CLD_STOPPED), "{point}");
     }
 
     /// Has it go on.
