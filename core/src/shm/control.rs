@@ -483,11 +483,12 @@ impl Control {
         for (word, bytes) in record.program.iter().zip(program.chunks(8)) {
             word.store(bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), Ordering::Relaxed);
         }
+        // Before the slot counts, so that no slot in use is beyond: see `taken`.
+        self.header().attached.fetch_add(1, Ordering::AcqRel);
         if record.state.swap(TAKEN | generation, Ordering::AcqRel) != 0 {
             // Whoever had the slot has died, and nobody has noticed yet.
             self.header().deaths.fetch_add(1, Ordering::AcqRel);
         }
-        self.header().attached.fetch_add(1, Ordering::Relaxed);
         generation
     }
 
@@ -510,7 +511,10 @@ impl Control {
             0 => None,
             state => Some(SlotToken { slot, generation: state & !TAKEN }),
         };
-        (0..SLOTS).filter_map(who).collect()
+        // Whoever attached had the lowest slot that was free, so none is beyond as many as ever did. All of them take longer to
+        // look at than everything else that is done while nothing happens.
+        let ever = self.visits().0.min(u64::from(SLOTS)) as u32;
+        (0..ever).filter_map(who).collect()
     }
 
     /// What whoever has a slot said of itself.
